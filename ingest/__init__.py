@@ -1,0 +1,1 @@
+"""PubMed records in, citations and sentences out: E-utilities, files of PubMed XML, the sentence splitter."""

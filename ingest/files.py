@@ -1,0 +1,56 @@
+"""Files of PubMed records: baseline and update files and saved answers of E-utilities, packed with gzip or not."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from comention.errors import SourceError
+from comention.types import Record
+from ingest.medline import parse_records
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Read the records of a file of PubMed XML; its first bytes, not its name, tell whether it is packed.
+
+    Raises:
+        SourceError: the file is missing, a folder, unreadable, empty or not PubMed's XML; or, after every whole
+            record has been yielded, it is truncated or corrupt.
+    """
+    with _opened(path) as file:
+        if file.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield from parse_records(cast("BinaryIO", unpacked), source=str(path))
+        else:
+            yield from parse_records(file, source=str(path))
+
+
+def source_digest(path: Path) -> str:
+    """The SHA-256 of the file's bytes, in hexadecimal.
+
+    Raises:
+        SourceError: the file is missing, a folder or unreadable.
+    """
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file for reading, and say in one sentence why it cannot be opened or read."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise SourceError(f"{path} does not exist: check the name") from error
+    except IsADirectoryError as error:
+        raise SourceError(f"{path} is a folder; name the files in it, for example {path}/*.xml.gz") from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error

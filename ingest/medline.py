@@ -1,0 +1,181 @@
+"""PubMed XML to records: a stream of bytes in, citations, deletions and refusals out, one at a time.
+
+The XML is parsed strictly, record by record, and memory does not grow with the file. Where a record is damaged,
+reading resumes at the next record's start tag, so that one bad record costs one record. No DTD, entity or network
+address is ever loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from comention.errors import SourceError
+from comention.types import Citation, DeletedCitation, Record, RefusedRecord
+from ingest.medline_prolog import Prolog, describe, read_prolog
+from ingest.medline_record import MAX_PMID, RecordError, parse_article, parse_book_article, parse_deletion
+from ingest.medline_stream import MAX_RECORD_BYTES, RecordWindow
+
+if TYPE_CHECKING:
+    from lxml.etree import XMLPullParser, _Element
+
+_NUL = re.compile(rb"\0|&#(?:0+|[xX]0+);")
+_PMID = re.compile(rb"<PMID(?:\s[^<>]*)?>\s*([0-9]{1,10})\s*</PMID")
+_AFTER_OWN_PMID = re.compile(rb"<(?:Article|Journal|CommentsCorrections)")
+
+
+class _DamageError(Exception):
+    """The parser cannot go on: the record that it is in has to be left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A record that cannot be used; ``reason`` completes "the record …". Its position is not known yet."""
+
+    reason: str
+    pmid: int | None = None
+
+
+_Parsed = Citation | DeletedCitation | _Refusal
+
+
+def parse_records(stream: BinaryIO, *, source: str) -> Iterator[Record]:
+    """Parse the articles, book articles and deletions of PubMed's XML, and the bare citations of its legacy form.
+
+    Every record is yielded as a citation, as one deletion for each PMID, or as a refusal with its reason; positions
+    count what is yielded, from one. ``source`` names the stream in messages.
+
+    Raises:
+        SourceError: the stream is empty, not PubMed's XML or declares entities; or, after every whole record has been
+            yielded, it turns out to end too early or to be corrupt.
+    """
+    for position, parsed in enumerate(_parse(RecordWindow(stream), source), start=1):
+        if isinstance(parsed, _Refusal):
+            yield RefusedRecord(position=position, pmid=parsed.pmid, reason=f"the record {parsed.reason}")
+        else:
+            yield parsed
+
+
+def _parse(window: RecordWindow, source: str) -> Iterator[_Parsed]:
+    """Parse strictly, and after damage go on at the next record with a fresh parser."""
+    prolog = read_prolog(window, source)
+    finished = False
+    while not finished:
+        try:
+            yield from _parse_intact(window, prolog)
+            finished = True
+        except _DamageError as error:
+            region = window.skip_damage()
+            is_cut_off = region.ends_stream and not region.closes_set
+            if region.holds_records:
+                reason = "is cut off: the file ends within it" if is_cut_off else _why_damaged(region.content, error)
+                yield _Refusal(reason, _visible_pmid(region.content))
+            if is_cut_off and not window.failure:
+                raise SourceError(f"{source} ends too early, before </{prolog.root}>: fetch it again") from error
+            finished = region.ends_stream
+    if window.failure:
+        raise SourceError(f"{source} {window.failure}")
+
+
+def _parse_intact(window: RecordWindow, prolog: Prolog) -> Iterator[_Parsed]:
+    """Yield records up to the end of the root element.
+
+    Raises:
+        _DamageError: the XML is not well-formed; the window still holds everything since the last record yielded.
+    """
+    from lxml import etree
+
+    # Without comments every child is an element, and the text around one is one piece. This parser sees no document type, so there is no entity to
+    # resolve but XML's own five; resolve_entities=False would make it pass over an unknown one without an error.
+    parser = etree.XMLPullParser(
+        events=("end",),
+        tag=prolog.record_tags,
+        encoding=prolog.encoding,
+        no_network=True,
+        load_dtd=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        parser.feed(prolog.opening)
+        while piece := window.next_piece():
+            if b"\0" in piece:
+                raise _DamageError("it holds a NUL character")
+            if window.held_bytes > MAX_RECORD_BYTES:
+                raise _DamageError(f"it is longer than {MAX_RECORD_BYTES} bytes")
+            parser.feed(piece)
+            if (record := _finished_record(parser)) is not None:
+                yield from _parse_element(record, prolog)
+                window.release()
+        if prolog.is_record:
+            parser.feed(prolog.closing)
+        yield from _refuse_strays(parser.close(), prolog)
+    except etree.XMLSyntaxError as error:
+        raise _DamageError(describe(error)) from error
+
+
+def _finished_record(parser: XMLPullParser) -> _Element | None:
+    """The record whose end tag was the last thing the parser read, if it was one.
+
+    Raises:
+        _DamageError: a record lies within another element, so an end tag is missing before it.
+    """
+    record = None
+    for _, element in cast("Iterator[tuple[str, _Element]]", parser.read_events()):
+        parent = element.getparent()
+        if record is not None or parent is None or parent.getparent() is not None:
+            raise _DamageError("the next record begins before its end tag")
+        record = element
+    return record
+
+
+def _parse_element(record: _Element, prolog: Prolog) -> Iterator[_Parsed]:
+    """Parse a record and free everything before it; it goes itself with the next, for the text after it is not read yet."""
+    parent = record.getparent()
+    if parent is not None and len(parent) > 1:
+        yield from _refuse_strays(parent, prolog)
+        del parent[:-1]
+    if record.tag in ("DeleteCitation", "DeleteDocument"):
+        for element in record.iterchildren("PMID"):
+            yield _attempt(parse_deletion, element)
+    elif record.tag == "PubmedBookArticle":
+        yield _attempt(parse_book_article, record)
+    else:
+        yield _attempt(parse_article, record)
+
+
+def _attempt(parse: Callable[[_Element], Citation | DeletedCitation], element: _Element) -> _Parsed:
+    try:
+        return parse(element)
+    except RecordError as error:
+        return _Refusal(str(error), error.pmid)
+
+
+def _refuse_strays(root: _Element, prolog: Prolog) -> Iterator[_Refusal]:
+    """Refuse whatever the root holds that is not a record."""
+    for element in root:
+        if element.tag not in prolog.record_tags:
+            own = element.find("PMID")
+            pmid = own.text.strip() if own is not None and own.text else ""
+            yield _Refusal(
+                f"is a <{element.tag}>, which a <{prolog.root}> does not hold", int(pmid) if pmid.isdecimal() else None
+            )
+        if element.tail and element.tail.strip():
+            yield _Refusal(f"is lost: loose text stands between two records ({element.tail.strip():.40})")
+
+
+def _why_damaged(content: bytes, error: _DamageError) -> str:
+    if _NUL.search(content):
+        return "holds a NUL character, which neither XML nor Postgres can keep"
+    return f"is not well-formed XML: {error}"
+
+
+def _visible_pmid(content: bytes) -> int | None:
+    """The record's own PMID, if it can be seen; one of a reference or comment further down is not its own."""
+    body = _AFTER_OWN_PMID.search(content)
+    found = _PMID.search(content, 0, body.start() if body else len(content))
+    if found is None or not 1 <= int(found[1]) <= MAX_PMID:
+        return None
+    return int(found[1])

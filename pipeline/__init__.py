@@ -1,0 +1,1 @@
+"""The only place where ingest, annotate and storage meet: stages, tasks and the command line."""

@@ -1,0 +1,117 @@
+"""The second stage: sentences that an annotator owes -> mentions, ledger and counts, a batch a transaction."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from comention.errors import AnnotatorError
+from comention.types import AnnotationStatus, Annotator, SentenceAnnotation
+from storage.annotations import (
+    AnnotatedCitation,
+    AnnotationCounts,
+    PendingCitation,
+    list_pending,
+    save_annotations,
+)
+from storage.annotators import register_annotator
+from storage.cooccurrence import fold_counts
+from storage.database import Database
+from storage.names import NameTable
+
+FOLD_EVERY = 64
+"""Batches after which the deltas are folded into the counts."""
+
+OnProgress = Callable[[AnnotationCounts], None]
+"""Called with what a batch came to, once it is committed."""
+
+
+def annotate_pending(
+    database: Database,
+    annotator: Annotator,
+    *,
+    batch_citations: int = 256,
+    on_progress: OnProgress | None = None,
+) -> AnnotationCounts:
+    """Annotate whatever is owed to an annotator. The next batch is read and the last one written while one is annotated.
+
+    What each sentence gets does not depend on the batch it comes in, so a run that was killed and repeated ends as one that
+    was not.
+    """
+    annotator_id = register_annotator(database, annotator.info)
+    names = NameTable(database)
+    total = AnnotationCounts()
+    with (
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="read") as reader,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as writer,
+    ):
+        writing: Future[AnnotationCounts] | None = None
+        reading = reader.submit(list_pending, database, annotator_id, limit=batch_citations)
+        for number in itertools.count(1):
+            pending = reading.result()
+            if pending:
+                reading = reader.submit(
+                    list_pending, database, annotator_id, after_pmid=pending[-1].pmid, limit=batch_citations
+                )
+                annotated = annotate_citations(annotator, pending)
+            if writing is not None:
+                total = _settle(writing, total, on_progress)
+            if not pending:
+                break
+            writing = writer.submit(save_annotations, database, annotator_id, names, annotated)
+            if number % FOLD_EVERY == 0:
+                writer.submit(fold_counts, database).result()
+    fold_counts(database)
+    return total
+
+
+def _settle(
+    writing: Future[AnnotationCounts], total: AnnotationCounts, on_progress: OnProgress | None
+) -> AnnotationCounts:
+    counts = writing.result()
+    if on_progress is not None:
+        on_progress(counts)
+    return total + counts
+
+
+def annotate_citations(annotator: Annotator, pending: Sequence[PendingCitation]) -> list[AnnotatedCitation]:
+    """Annotate a batch; where the annotator cannot, its citations one by one, so that only the one at fault fails.
+
+    Raises:
+        AnnotatorError: the annotator breaks its contract (the wrong number of results, a span outside the sentence).
+    """
+    try:
+        results = _checked(annotator, [sentence for item in pending for sentence in item.sentences])
+    except AnnotatorError:
+        raise
+    except Exception as error:  # whatever a plugin raises: the batch is taken apart to find the citation at fault
+        if len(pending) > 1:
+            return [one for item in pending for one in annotate_citations(annotator, [item])]
+        failure = SentenceAnnotation(
+            status=AnnotationStatus.FAILED, detail=f"{type(error).__name__}: {error}".replace("\x00", "\ufffd")
+        )
+        results = [failure] * len(pending[0].sentences)
+    remaining = iter(results)
+    return [
+        AnnotatedCitation(pending=item, results=tuple(itertools.islice(remaining, len(item.sentences))))
+        for item in pending
+    ]
+
+
+def _checked(annotator: Annotator, sentences: list[str]) -> list[SentenceAnnotation]:
+    results = annotator.annotate(sentences)
+    name = annotator.info.name
+    if len(results) != len(sentences):
+        raise AnnotatorError(
+            f"the annotator {name} returned {len(results)} results for {len(sentences)} sentences: "
+            "it must return one for each, in order"
+        )
+    for sentence, result in zip(sentences, results, strict=True):
+        for found in result.mentions:
+            if not 0 <= found.start_char < found.end_char <= len(sentence):
+                raise AnnotatorError(
+                    f"the annotator {name} returned the span [{found.start_char}, {found.end_char}) "
+                    f"for a sentence of {len(sentence)} characters"
+                )
+    return results

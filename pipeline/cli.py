@@ -1,0 +1,92 @@
+"""The command line. Each command lives in its own module and is imported only when it is called.
+
+Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted. Results go to stdout, progress and messages to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from comention import __version__
+from comention.errors import ComentionError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("pipeline.commands.run:run", "Ingest, annotate and show what is found."),
+    "ingest": ("pipeline.commands.ingest:ingest", "Store PubMed citations and their sentences."),
+    "annotate": ("pipeline.commands.annotate:annotate", "Find mentions in the sentences that have none yet."),
+    "top": ("pipeline.commands.top:top", "List the conditions of a drug, the drugs of a condition, or the top pairs."),
+    "evidence": ("pipeline.commands.evidence:evidence", "Show the sentences behind a drug-condition pair."),
+    "status": ("pipeline.commands.status:status", "Say what is stored, annotated, owed and refused."),
+    "verify": ("pipeline.commands.verify:verify", "Prove that the counts agree with a recount."),
+    "train": ("pipeline.commands.train:train", "Train an annotator from annotated corpora."),
+    "evaluate": ("pipeline.commands.evaluate:evaluate", "Score an annotator on an annotated corpus."),
+    "annotators": ("pipeline.commands.annotators:annotators", "List the annotators and look at one."),
+    "db": ("pipeline.commands.db:db", "Create, upgrade, check and open the database."),
+    "demo": ("pipeline.commands.demo:demo", "Run the main job on the bundled sample."),
+}
+"""Name -> (module:attribute, the one line that `--help` shows)."""
+
+
+class LazyGroup(click.Group):
+    """A command group that knows its commands' names and summaries without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return it."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="comention")
+def cli() -> None:
+    """Drug-condition co-occurrence from PubMed, with the sentences that say so."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status; a user never sees a traceback."""
+    try:
+        status = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ComentionError as error:
+        click.echo(f"comention: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does: nothing is wrong, and nobody listens
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("COMENTION_TRACEBACK"):
+            raise
+        click.echo(
+            f"comention: a defect in comention: {type(error).__name__}: {error}. What is stored is whole; "
+            "set COMENTION_TRACEBACK=1 and run the same command again for the details that a report needs",
+            err=True,
+        )
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,1 @@
+"""One module a command; `pipeline.cli` imports a module when its command is called."""

@@ -1,0 +1,65 @@
+"""`comention annotate`: mentions for the sentences that have none yet."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.console import json_option, print_json, progress_bars, stderr_console
+
+if TYPE_CHECKING:
+    from storage.annotations import AnnotationCounts
+
+annotator_option = click.option(
+    "--annotator", metavar="NAME", help="Which annotator; the default is the setting COMENTION_ANNOTATE__ANNOTATOR."
+)
+
+
+@click.command()
+@annotator_option
+@json_option
+def annotate(annotator: str | None, as_json: bool) -> None:
+    """Annotate every citation that the annotator has not seen, or not in its present text."""
+    from comention.settings import load_settings
+    from pipeline.annotating import annotate_owed
+    from storage.database import open_database
+
+    settings = load_settings()
+    began = time.monotonic()
+    with open_database(settings) as database, progress_bars() as progress:
+        counts = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json(
+            {
+                "done": counts.done,
+                "truncated": counts.truncated,
+                "failed": counts.failed,
+                "skipped": counts.skipped,
+                "sentences": counts.sentences,
+                "mentions": counts.mentions,
+                "seconds": round(seconds, 3),
+            }
+        )
+    stderr_console().print(annotation_sentence(counts, seconds), markup=False)
+    if counts.failed:
+        raise click.exceptions.Exit(1)
+
+
+def annotation_sentence(counts: AnnotationCounts, seconds: float) -> str:
+    """Say in one sentence what annotation came to."""
+    citations = counts.done + counts.truncated + counts.failed
+    if not citations:
+        return "nothing to annotate: every citation is done"
+    rate = counts.sentences / seconds if seconds else 0
+    said = (
+        f"{citations:,} citations annotated: {counts.mentions:,} mentions in {counts.sentences:,} sentences, "
+        f"{rate:,.0f} sentences/s"
+    )
+    if counts.truncated:
+        said += f"; {counts.truncated:,} read in part"
+    if counts.failed:
+        said += f"; {counts.failed:,} failed, see comention status"
+    return said

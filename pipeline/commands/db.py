@@ -1,0 +1,69 @@
+"""`comention db`: the database itself."""
+
+from __future__ import annotations
+
+import click
+
+from comention.errors import SchemaError
+from pipeline.console import json_option, print_json, stdout_console
+
+
+@click.group()
+def db() -> None:
+    """Create, upgrade, check and open the database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database to the schema that this version needs. Repeating it does nothing."""
+    from comention.settings import load_settings
+    from storage.database import open_database
+    from storage.migrate import schema_state
+    from storage.migrate import upgrade as migrate
+
+    with open_database(load_settings(), check_schema=False) as database:
+        before = schema_state(database)
+        migrate(database)
+    said = {"empty": "created", "older": "upgraded", "current": "is up to date already", "newer": ""}[before.value]
+    stdout_console().print(f"the schema {said}" if said.startswith("is") else f"the schema was {said}")
+
+
+@db.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Say whether the database is reachable, at the right schema, and its tables as they should be; 1 if not."""
+    from comention.settings import load_settings
+    from storage.database import open_database
+    from storage.migrate import SchemaState, drift, schema_state
+
+    with open_database(load_settings(), check_schema=False) as database:
+        state = schema_state(database)
+        differences = drift(database) if state is SchemaState.CURRENT else []
+        version = database.server_version()
+    if as_json:
+        print_json({"postgres": version, "schema": state.value, "differences": differences})
+    elif state is SchemaState.CURRENT:
+        console = stdout_console()
+        console.print(f"Postgres {version}, schema current, {len(differences)} differences")
+        for difference in differences:
+            console.print(f"  {difference}", markup=False)
+    if state is not SchemaState.CURRENT:
+        raise SchemaError(state.advice("the database"))
+    if differences:
+        raise click.exceptions.Exit(1)
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS…]")
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; ARGS go to psql as they are.
+
+    Where psql is not installed, -c statements are run without it, with -A, -t and -F as psql has them.
+    """
+    from comention.settings import load_settings
+    from storage.database import open_database
+    from storage.psql import run_psql
+
+    with open_database(load_settings(), check_schema=False) as database:
+        status = run_psql(database, list(arguments))
+    raise click.exceptions.Exit(status)

@@ -1,0 +1,36 @@
+"""`comention evidence`: the sentences behind a pair."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from pipeline.console import json_option, print_json, stdout_console
+
+
+@click.command()
+@click.argument("drug")
+@click.argument("condition")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many sentences.")
+@json_option
+def evidence(drug: str, condition: str, limit: int, as_json: bool) -> None:
+    """Show the sentences that mention DRUG and CONDITION, newest citation first."""
+    from comention.settings import load_settings
+    from pipeline.no_match import explain_no_match
+    from pipeline.show import evidence_list, pairs_table
+    from storage.database import open_database
+    from storage.queries import list_evidence, list_pairs
+
+    with open_database(load_settings()) as database:
+        pairs = list_pairs(database, drug=drug, condition=condition, limit=1)
+        sentences = list_evidence(database, drug, condition, limit=limit)
+        if not sentences:
+            explain_no_match(database, drug=drug, condition=condition)
+    if as_json:
+        print_json({"pair": asdict(pairs[0]) if pairs else None, "evidence": [asdict(item) for item in sentences]})
+    elif sentences:
+        console = stdout_console()
+        console.print(pairs_table(pairs, title=f"{drug} and {condition}"))
+        console.print()
+        console.print(evidence_list(sentences))

@@ -1,0 +1,116 @@
+"""`comention run`: the whole main job, from records to the pairs they hold."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from pipeline.commands.annotate import annotation_sentence, annotator_option
+from pipeline.commands.ingest import again_option, report_document, show_reports
+from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
+from pipeline.ingest_stage import SourceReport
+
+MAX_PMID = 2**31 - 1
+
+
+def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
+    """Read PMIDs separated by commas or blanks, or the file of them that ``@NAME`` names."""
+    if value is None:
+        return None
+    if value.startswith("@"):
+        try:
+            value = Path(value[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(f"{value[1:]} cannot be read: {error}") from error
+    words = re.split(r"[\s,;]+", value.strip())
+    wrong = next(
+        (word for word in words if not word.isascii() or not word.isdigit() or not 0 < int(word) <= MAX_PMID), None
+    )
+    if wrong is not None:
+        raise click.BadParameter(f"{wrong!r} is not a PMID: a PMID is a whole number such as 31452104")
+    return [int(word) for word in words]
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH…]")
+@click.option("--query", metavar="TEXT", help="Search PubMed and fetch what is found.")
+@click.option("--pmids", callback=parse_pmids, metavar="N,N…|@FILE", help="Fetch these PMIDs from PubMed.")
+@annotator_option
+@again_option
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="How many pairs to show.")
+@json_option
+def run(
+    paths: tuple[Path, ...],
+    query: str | None,
+    pmids: list[int] | None,
+    annotator: str | None,
+    again: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Ingest, annotate and show what is found.
+
+    Name files of PubMed XML, or give --query or --pmids. A run that was interrupted, even killed, continues where it was when
+    the same command is given again.
+    """
+    if sum((bool(paths), query is not None, pmids is not None)) != 1:
+        raise click.UsageError("name files, or give --query, or give --pmids: one of the three")
+
+    from comention.settings import load_settings
+    from pipeline.annotating import annotate_owed
+    from pipeline.fetching import ingest_from_ncbi
+    from pipeline.ingest_files import ingest_files
+    from storage.database import open_database
+    from storage.queries import list_pairs
+
+    settings = load_settings()
+    with open_database(settings) as database:
+        began = time.monotonic()
+        reports: list[SourceReport]
+        with progress_bars() as progress:
+            if paths:
+                reports = ingest_files(database, paths, progress, again=again)
+            else:
+                reports = [ingest_from_ncbi(database, settings, progress, query=query, pmids=pmids or [])]
+        ingest_seconds = time.monotonic() - began
+        show_reports(reports)
+        show_rate(reports, ingest_seconds)
+
+        began = time.monotonic()
+        with progress_bars() as progress:
+            counts = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
+        annotate_seconds = time.monotonic() - began
+        stderr_console().print(annotation_sentence(counts, annotate_seconds), markup=False)
+        pairs = list_pairs(database, limit=limit) if limit else []
+    if as_json:
+        print_json(
+            {
+                "sources": [report_document(report) for report in reports],
+                "ingest_seconds": round(ingest_seconds, 3),
+                "annotation": asdict(counts),
+                "annotate_seconds": round(annotate_seconds, 3),
+                "pairs": [asdict(pair) for pair in pairs],
+            }
+        )
+    elif pairs:
+        from pipeline.show import pairs_table
+
+        stdout_console().print(pairs_table(pairs, title="Drugs and conditions in the same sentences, by citations"))
+    if counts.failed or any(report.failure for report in reports):
+        raise click.exceptions.Exit(1)
+
+
+def show_rate(reports: list[SourceReport], seconds: float) -> None:
+    """Say how fast the sources were read, where any was."""
+    fresh = [report.counts for report in reports if not report.already_read]
+    read = sum(counts.read for counts in fresh)
+    if read:
+        stored = sum(counts.stored + counts.deleted for counts in fresh)
+        stderr_console().print(
+            f"{read:,} records read = {stored:,} stored + {read - stored:,} explained, {read / seconds:,.0f} records/s",
+            markup=False,
+        )

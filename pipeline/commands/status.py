@@ -1,0 +1,58 @@
+"""`comention status`: what is stored, annotated, owed and refused."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from pipeline.console import json_option, print_json, stdout_console
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Say what is stored, annotated, owed and refused."""
+    from rich.table import Table
+
+    from comention.settings import load_settings
+    from storage.database import open_database
+    from storage.queries import get_status
+
+    with open_database(load_settings()) as database:
+        found = get_status(database)
+    if as_json:
+        print_json(asdict(found))
+        return
+    console = stdout_console()
+    if not found.citations and not found.runs:
+        console.print("the database is empty: try `comention demo`, or `comention run FILE…`", markup=False)
+        return
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    facts.add_column(style="dim")
+    facts.add_column()
+    facts.add_row("citations", f"{found.citations:,} ({found.retracted:,} retracted; {found.deleted:,} PMIDs deleted)")
+    facts.add_row("sentences", f"{found.sentences:,}")
+    facts.add_row("pairs", f"{found.pairs:,} drug-condition pairs")
+    runs = ", ".join(f"{count:,} {name}" for name, count in sorted(found.runs.items()))
+    facts.add_row("sources", f"{runs or 'none'}; {found.read:,} records read")
+    left_out = ", ".join(f"{count:,} {name}" for name, count in sorted(found.exceptions.items()))
+    facts.add_row("left out", f"{left_out or 'none'} (analysis.ingest_exception)")
+    facts.add_row("on disk", f"{found.size_bytes / 1e6:,.0f} MB")
+    console.print(facts)
+    if not found.annotators:
+        console.print("\nno annotator has run yet: comention annotate", markup=False)
+        return
+    table = Table(header_style="bold", pad_edge=False)
+    for heading in ("annotator", "version", "revision"):
+        table.add_column(heading)
+    for heading in ("done", "in part", "failed", "owed", "mentions"):
+        table.add_column(heading, justify="right")
+    for one in found.annotators:
+        table.add_row(
+            one.name + (" (promoted)" if one.promoted else ""),
+            one.version,
+            one.revision[:12],
+            *(f"{value:,}" for value in (one.done, one.truncated, one.failed, one.owed, one.mentions)),
+        )
+    console.print(table)

@@ -1,0 +1,42 @@
+"""`comention top`: which drugs and conditions stand together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from pipeline.console import json_option, print_json, stdout_console
+
+
+@click.command()
+@click.option("--drug", metavar="NAME", help="The conditions of this drug.")
+@click.option("--condition", metavar="NAME", help="The drugs of this condition.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many rows.")
+@click.option("--min-sentences", default=1, show_default=True, type=click.IntRange(1), help="Leave rarer pairs out.")
+@json_option
+def top(drug: str | None, condition: str | None, limit: int, min_sentences: int, as_json: bool) -> None:
+    """List the conditions of a drug, the drugs of a condition, or the top pairs of all, by citations.
+
+    Names match whatever their case, hyphens, plural or Greek letters.
+    """
+    from comention.settings import load_settings
+    from pipeline.no_match import explain_no_match
+    from pipeline.show import pairs_table
+    from storage.database import open_database
+    from storage.queries import list_pairs
+
+    with open_database(load_settings()) as database:
+        pairs = list_pairs(database, drug=drug, condition=condition, limit=limit, min_sentences=min_sentences)
+        if not pairs:
+            explain_no_match(database, drug=drug, condition=condition)
+    if as_json:
+        print_json([asdict(pair) for pair in pairs])
+    elif pairs:
+        title = {
+            (False, False): "Drugs and conditions in the same sentences, by citations",
+            (True, False): f"Conditions in the same sentences as {drug}",
+            (False, True): f"Drugs in the same sentences as {condition}",
+            (True, True): f"{drug} and {condition}",
+        }[drug is not None, condition is not None]
+        stdout_console().print(pairs_table(pairs, title=title))

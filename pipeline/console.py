@@ -1,0 +1,78 @@
+"""What the terminal shows: progress with rate and time left on stderr, tables or one JSON document on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+class _ResultConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave a reader that has gone to `pipeline.cli.main`, where rich would exit with a failure."""
+        raise BrokenPipeError
+
+
+def stdout_console() -> Console:
+    """Return the console for results."""
+    return _ResultConsole(highlight=False)
+
+
+def stderr_console() -> Console:
+    """Return the console for progress and messages."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout."""
+    json.dump(document, sys.stdout, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+class RateColumn(ProgressColumn):
+    """Shows how many units a second have been done since the task began."""
+
+    def render(self, task: Task) -> Text:
+        """Render ``1,234 citations/s``."""
+        unit: Any = task.fields.get("unit", "")
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {unit}/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress_bars(console: Console | None = None) -> Iterator[Progress]:
+    """Show progress bars on stderr while the block runs; give each task a ``unit`` (``unit="citations"``).
+
+    On anything but a terminal nothing is drawn while the work runs.
+    """
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}"),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console or stderr_console(),
+        transient=False,
+        disable=not (console or stderr_console()).is_terminal,
+    ) as progress:
+        yield progress

@@ -1,0 +1,39 @@
+"""Many files, one after the other, with progress: one that cannot be read does not keep the others out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import Progress
+
+from comention.errors import SourceError
+from pipeline.ingest_stage import SourceReport, ingest_file
+
+if TYPE_CHECKING:
+    from storage.database import Database
+
+
+def ingest_files(
+    database: Database, paths: Sequence[Path], progress: Progress, *, again: bool = False
+) -> list[SourceReport]:
+    """Store each file in the order given and return a report for each, also for those that cannot be opened."""
+    from ingest.sentences import RuleSplitter
+    from storage.runs import IngestCounts
+
+    splitter = RuleSplitter()
+    bar = progress.add_task("ingest", total=None, unit="records")
+    reports = []
+    for number, path in enumerate(paths, start=1):
+        progress.update(bar, description=f"ingest {number}/{len(paths)} {path.name}")
+        try:
+            report = ingest_file(
+                database, path, splitter, again=again, on_progress=lambda records: progress.advance(bar, records)
+            )
+        except SourceError as error:
+            report = SourceReport(source=str(path), counts=IngestCounts(), failure=str(error))
+        reports.append(report)
+    done = progress.tasks[bar].completed
+    progress.update(bar, description=f"ingest {len(paths)} file{'s' * (len(paths) > 1)}", total=done)
+    return reports

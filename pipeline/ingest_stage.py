@@ -1,0 +1,173 @@
+"""The first stage: records of a source -> citations and sentences in the database, every record accounted for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from comention.errors import FetchError, SourceError
+from comention.types import Citation, DeletedCitation, Record, RefusedRecord, Splitter
+from ingest.files import read_records, source_digest
+from ingest.pubmed import PubMed
+from ingest.sentences import split_citation
+from storage.citations import ReadCitation, delete_citations, save_citations
+from storage.database import Database
+from storage.runs import IngestCounts, IngestException, IngestRun, find_finished_run, open_run
+
+BATCH_CITATIONS = 500
+"""Citations stored in one transaction."""
+
+OnProgress = Callable[[int], None]
+"""Called with the number of records that have been stored or explained since the last call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReport:
+    """What became of a source. ``failure`` says why it could not be read to its end; what came before it is stored."""
+
+    source: str
+    counts: IngestCounts
+    failure: str | None = None
+    already_read: bool = False
+
+
+def ingest_file(
+    database: Database, path: Path, splitter: Splitter, *, again: bool = False, on_progress: OnProgress | None = None
+) -> SourceReport:
+    """Store a file of PubMed XML. A file that this version has read to its end is not read again, unless ``again``.
+
+    Raises:
+        SourceError: the file cannot be opened; nothing was read. A file that breaks off later gives a report with a failure.
+    """
+    source_key = f"file:{source_digest(path)}"
+    finished = None if again else find_finished_run(database, source_key)
+    if finished is not None:
+        return SourceReport(source=str(path), counts=finished.counts, already_read=True)
+    with open_run(database, kind="file", source=path.name, source_key=source_key) as run:
+        return _ingest(database, run, str(path), read_records(path), splitter, on_progress)
+
+
+def ingest_pmids(
+    database: Database,
+    pubmed: PubMed,
+    pmids: Iterable[int],
+    splitter: Splitter,
+    *,
+    query: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> SourceReport:
+    """Fetch citations from NCBI and store them; a PMID that NCBI does not return is in the ledger as missing."""
+    wanted = sorted(set(pmids))
+    digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()
+    source = query if query is not None else _summary(wanted)
+    kind = "pmids" if query is None else "query"
+    with open_run(database, kind=kind, source=source, source_key=f"{kind}:{query or ''}:{digest}") as run:
+        return _ingest(database, run, source, pubmed.fetch(wanted), splitter, on_progress)
+
+
+def _summary(pmids: list[int]) -> str:
+    shown = ", ".join(map(str, pmids[:5]))
+    return shown if len(pmids) <= 5 else f"{shown} and {len(pmids) - 5:,} more"
+
+
+def _ingest(
+    database: Database,
+    run: IngestRun,
+    source: str,
+    records: Iterator[Record],
+    splitter: Splitter,
+    on_progress: OnProgress | None,
+) -> SourceReport:
+    """Store a source batch by batch; one batch is written while the next is parsed and split."""
+    failure: str | None = None
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as writer:
+        writing: Future[IngestCounts] | None = None
+
+        def settle() -> None:
+            if writing is not None:
+                counts = writing.result()
+                run.counts.add(counts)
+                if on_progress is not None:
+                    on_progress(counts.read)
+
+        batches = _batches(records, splitter)
+        while True:
+            try:
+                batch = next(batches, None)
+            except (SourceError, FetchError) as error:
+                failure = str(error)
+                break
+            if batch is None:
+                break
+            settle()
+            writing = writer.submit(_save, database, run, batch)
+        settle()
+    run.finish(failure=failure)
+    return SourceReport(source=source, counts=run.counts, failure=failure)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Records that go into one transaction: citations or deletions, never both, so that rows are locked in one order."""
+
+    citations: list[ReadCitation]
+    deletions: list[DeletedCitation]
+    refused: list[RefusedRecord]
+
+    def __len__(self) -> int:
+        return len(self.citations) + len(self.deletions) + len(self.refused)
+
+
+def _batches(records: Iterator[Record], splitter: Splitter) -> Iterator[_Batch]:
+    """Group records; where the records end with an error, the last batch comes before the error."""
+    batch = _Batch([], [], [])
+    failure: SourceError | FetchError | None = None
+    position = 0
+    while True:
+        try:
+            record = next(records, None)
+        except (SourceError, FetchError) as error:
+            failure = error
+            break
+        if record is None:
+            break
+        position += 1
+        other_kind = batch.deletions if isinstance(record, Citation) else batch.citations
+        if len(batch) >= BATCH_CITATIONS or (other_kind and not isinstance(record, RefusedRecord)):
+            yield batch
+            batch = _Batch([], [], [])
+        match record:
+            case Citation():
+                sentences = tuple(split_citation(record, splitter))
+                batch.citations.append(ReadCitation(position=position, citation=record, sentences=sentences))
+            case DeletedCitation():
+                batch.deletions.append(record)
+            case RefusedRecord():
+                batch.refused.append(record)
+    if len(batch):
+        yield batch
+    if failure is not None:
+        raise failure
+
+
+def _save(database: Database, run: IngestRun, batch: _Batch) -> IngestCounts:
+    counts = IngestCounts()
+    for refused in batch.refused:
+        counts.explain(
+            IngestException(
+                position=refused.position,
+                pmid=refused.pmid,
+                outcome="missing" if refused.missing else "refused",
+                reason=refused.reason,
+            )
+        )
+    with database.transaction() as connection:
+        if batch.citations:
+            counts.add(save_citations(connection, run.run_id, batch.citations))
+        if batch.deletions:
+            counts.add(delete_citations(connection, run.run_id, batch.deletions))
+        run.add(connection, counts)
+    return counts

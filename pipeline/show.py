@@ -1,0 +1,86 @@
+"""How results look in the terminal: pairs as a table, evidence with both spans highlighted."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from storage.queries import Evidence, Pair
+from storage.runs import IngestCounts
+
+DRUG_STYLE = "bold cyan"
+CONDITION_STYLE = "bold magenta"
+
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def inert(text: str) -> str:
+    """Replace control characters one for one, so that no text of an abstract can steer a terminal; offsets hold."""
+    return "".join(
+        "\ufffd" if character in _BIDI_CONTROLS or unicodedata.category(character) == "Cc" else character
+        for character in text
+    )
+
+
+def pairs_table(pairs: Iterable[Pair], *, title: str) -> Table:
+    """Build the table of pairs, in the order given."""
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
+    table.add_column("drug", style=DRUG_STYLE, overflow="fold", min_width=13)
+    table.add_column("condition", style=CONDITION_STYLE, overflow="fold", min_width=17)
+    for heading in ("citations", "sentences", "NPMI", "G²", "years"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pair in pairs:
+        table.add_row(
+            Text(inert(pair.drug)),
+            Text(inert(pair.condition)),
+            f"{pair.citation_count:,}",
+            f"{pair.sentence_count:,}",
+            _number(pair.npmi),
+            _number(pair.log_likelihood_ratio, digits=1),
+            _years(pair),
+        )
+    return table
+
+
+def _number(value: float | None, *, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _years(pair: Pair) -> str:
+    if pair.first_year is None:
+        return "–"
+    return str(pair.first_year) if pair.first_year == pair.last_year else f"{pair.first_year}–{pair.last_year}"
+
+
+def evidence_list(evidence: Sequence[Evidence]) -> RenderableType:
+    """Build the list of sentences, each with its source and both spans highlighted."""
+    lines: list[RenderableType] = []
+    for item in evidence:
+        source = Text(f"PMID {item.pmid}", style="bold")
+        for part in (str(item.year or ""), item.section.capitalize(), item.title):
+            if part:
+                source.append(f" · {inert(part)}", style="dim")
+        source.no_wrap, source.overflow = True, "ellipsis"
+        lines.extend([source, Padding(highlighted(item), (0, 0, 1, 2))])
+    return Group(*lines)
+
+
+def highlighted(item: Evidence) -> Text:
+    """Return the sentence with its drug and condition spans in their colours."""
+    sentence = Text(inert(item.text))
+    for spans, style in ((item.drug_spans, DRUG_STYLE), (item.condition_spans, CONDITION_STYLE)):
+        for start, end in spans:
+            sentence.stylize(style, start, end)
+    return sentence
+
+
+def counts_sentence(counts: IngestCounts) -> str:
+    """Say in one sentence what became of the records, leaving out what did not occur."""
+    parts = [f"{value:,} {name}" for name, value in counts.by_outcome().items() if value]
+    return f"{counts.read:,} records read: {', '.join(parts)}" if parts else "no records read"

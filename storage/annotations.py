@@ -1,0 +1,238 @@
+"""The annotation ledger and the mentions: what is owed to an annotator, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from comention.names import normalise_name
+from comention.types import AnnotationStatus, SentenceAnnotation
+from storage.citations import append_counts
+from storage.copy import copy_rows
+from storage.database import Database
+from storage.names import NameTable, Spelling
+
+MAX_ATTEMPTS = 3
+"""How often a citation that fails is tried before it is left for somebody to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingCitation:
+    """A citation that an annotator has not seen, or not in its present content. ``ordinals`` and ``sentences`` go in step."""
+
+    pmid: int
+    content_hash: bytes
+    ordinals: tuple[int, ...]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedCitation:
+    """What an annotator says of a pending citation: a result for each of its sentences."""
+
+    pending: PendingCitation
+    results: tuple[SentenceAnnotation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationCounts:
+    """What was written: citations by status, sentences and mentions; ``skipped`` were done or changed meanwhile."""
+
+    done: int = 0
+    truncated: int = 0
+    failed: int = 0
+    skipped: int = 0
+    sentences: int = 0
+    mentions: int = 0
+
+    def __add__(self, other: AnnotationCounts) -> AnnotationCounts:
+        return AnnotationCounts(
+            done=self.done + other.done,
+            truncated=self.truncated + other.truncated,
+            failed=self.failed + other.failed,
+            skipped=self.skipped + other.skipped,
+            sentences=self.sentences + other.sentences,
+            mentions=self.mentions + other.mentions,
+        )
+
+
+_OWED = """
+    FROM comention.citation c
+    LEFT JOIN comention.annotation a ON a.pmid = c.pmid AND a.annotator_id = :annotator
+    WHERE (a.pmid IS NULL OR a.content_hash <> c.content_hash OR (a.status = 'failed' AND a.attempts < :attempts))
+"""
+
+
+def count_pending(database: Database, annotator_id: int) -> tuple[int, int]:
+    """Return how many citations, and how many sentences, are owed to an annotator."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            text(
+                "SELECT count(DISTINCT o.pmid) AS citations, count(s.pmid) AS sentences "  # noqa: S608 - constant above
+                f"FROM (SELECT c.pmid {_OWED}) o LEFT JOIN comention.sentence s USING (pmid)"
+            ),
+            {"annotator": annotator_id, "attempts": MAX_ATTEMPTS},
+        ).one()
+        return row.citations, row.sentences
+
+
+def list_pending(
+    database: Database, annotator_id: int, *, after_pmid: int = 0, limit: int = 256
+) -> list[PendingCitation]:
+    """Return the next citations owed to an annotator, in order of PMID, with their sentences."""
+    with database.transaction() as connection:
+        citations = connection.execute(
+            text(f"SELECT c.pmid, c.content_hash {_OWED} AND c.pmid > :after ORDER BY c.pmid LIMIT :limit"),
+            {"annotator": annotator_id, "after": after_pmid, "limit": limit, "attempts": MAX_ATTEMPTS},
+        ).all()
+        lines = connection.execute(
+            text("SELECT pmid, ordinal, text FROM comention.sentence WHERE pmid = ANY(:pmids) ORDER BY pmid, ordinal"),
+            {"pmids": [row.pmid for row in citations]},
+        )
+        by_pmid: dict[int, list[tuple[int, str]]] = {row.pmid: [] for row in citations}
+        for line in lines:
+            by_pmid[line.pmid].append((line.ordinal, line.text))
+    return [
+        PendingCitation(
+            pmid=row.pmid,
+            content_hash=bytes(row.content_hash),
+            ordinals=tuple(ordinal for ordinal, _ in by_pmid[row.pmid]),
+            sentences=tuple(line for _, line in by_pmid[row.pmid]),
+        )
+        for row in citations
+    ]
+
+
+def save_annotations(
+    database: Database, annotator_id: int, names: NameTable, batch: Sequence[AnnotatedCitation]
+) -> AnnotationCounts:
+    """Write mentions, ledger and counts of a batch in one transaction; repeating it changes nothing.
+
+    A citation whose content changed while it was annotated stays owed.
+    """
+    spellings = {
+        (mention.label, normalise_name(sentence[mention.start_char : mention.end_char]))
+        for item in batch
+        for sentence, result in zip(item.pending.sentences, item.results, strict=True)
+        for mention in result.mentions
+    }
+    numbers = names.intern(spellings)
+    with database.transaction() as connection:
+        owed = _lock_owed(connection, annotator_id, [item.pending.pmid for item in batch])
+        todo = sorted(
+            (item for item in batch if owed.get(item.pending.pmid) == item.pending.content_hash),
+            key=lambda item: item.pending.pmid,
+        )
+        pmids = [item.pending.pmid for item in todo]
+        append_counts(connection, pmids, sign=-1, annotator_id=annotator_id)
+        written = _write(connection, annotator_id, todo, numbers)
+        append_counts(connection, pmids, sign=1, annotator_id=annotator_id)
+    return written + AnnotationCounts(skipped=len(batch) - len(todo))
+
+
+def _lock_owed(connection: Connection, annotator_id: int, pmids: Sequence[int]) -> dict[int, bytes]:
+    """Lock the citations of a batch and return the content hashes of those that are owed still."""
+    rows = connection.execute(
+        text("SELECT pmid FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR NO KEY UPDATE"),
+        {"pmids": list(pmids)},
+    ).scalars()
+    locked = list(rows)
+    owed = connection.execute(
+        text(f"SELECT c.pmid, c.content_hash {_OWED} AND c.pmid = ANY(:pmids)"),
+        {"annotator": annotator_id, "attempts": MAX_ATTEMPTS, "pmids": locked},
+    )
+    return {row.pmid: bytes(row.content_hash) for row in owed}
+
+
+def _write(
+    connection: Connection,
+    annotator_id: int,
+    items: Sequence[AnnotatedCitation],
+    numbers: Mapping[Spelling, int],
+) -> AnnotationCounts:
+    ledger: list[tuple[object, ...]] = []
+    exceptions: list[tuple[object, ...]] = []
+    mentions: list[tuple[object, ...]] = []
+    tally = dict.fromkeys(AnnotationStatus, 0)
+    earlier = _earlier_attempts(connection, annotator_id, [item.pending.pmid for item in items])
+    for item in items:
+        pmid, before = item.pending.pmid, len(mentions)
+        for ordinal, sentence, result in zip(item.pending.ordinals, item.pending.sentences, item.results, strict=True):
+            if result.status is not AnnotationStatus.DONE:
+                exceptions.append((pmid, annotator_id, ordinal, result.status, result.detail or "no reason given"))
+            mentions.extend(
+                (
+                    pmid,
+                    ordinal,
+                    annotator_id,
+                    found.start_char,
+                    found.end_char,
+                    numbers[found.label, normalise_name(sentence[found.start_char : found.end_char])],
+                    found.score,
+                )
+                for found in result.mentions
+            )
+        status, detail = _citation_status(item.results)
+        tally[status] += 1
+        ledger.append(
+            (
+                pmid,
+                annotator_id,
+                item.pending.content_hash,
+                status,
+                detail,
+                sum(result.status is not AnnotationStatus.FAILED for result in item.results),
+                len(mentions) - before,
+                earlier.get((pmid, item.pending.content_hash), 0) + 1,
+            )
+        )
+    connection.execute(
+        text("DELETE FROM comention.annotation WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
+        {"annotator": annotator_id, "pmids": [item.pending.pmid for item in items]},
+    )
+    copy_rows(
+        connection,
+        "annotation",
+        ("pmid", "annotator_id", "content_hash", "status", "detail", "sentence_count", "mention_count", "attempts"),
+        ledger,
+    )
+    if exceptions:
+        columns = ("pmid", "annotator_id", "sentence_ordinal", "status", "detail")
+        copy_rows(connection, "annotation_exception", columns, exceptions)
+    copy_rows(
+        connection,
+        "mention",
+        ("pmid", "sentence_ordinal", "annotator_id", "start_char", "end_char", "name_id", "score"),
+        mentions,
+    )
+    return AnnotationCounts(
+        done=tally[AnnotationStatus.DONE],
+        truncated=tally[AnnotationStatus.TRUNCATED],
+        failed=tally[AnnotationStatus.FAILED],
+        sentences=sum(len(item.results) for item in items),
+        mentions=len(mentions),
+    )
+
+
+def _earlier_attempts(connection: Connection, annotator_id: int, pmids: Sequence[int]) -> dict[tuple[int, bytes], int]:
+    rows = connection.execute(
+        text(
+            "SELECT pmid, content_hash, attempts FROM comention.annotation "
+            "WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"
+        ),
+        {"annotator": annotator_id, "pmids": list(pmids)},
+    )
+    return {(row.pmid, bytes(row.content_hash)): row.attempts for row in rows}
+
+
+def _citation_status(results: Sequence[SentenceAnnotation]) -> tuple[AnnotationStatus, str | None]:
+    """A citation's status is the worst of its sentences; what the others gave is stored and counted all the same."""
+    wrong = [result for result in results if result.status is not AnnotationStatus.DONE]
+    if not wrong:
+        return AnnotationStatus.DONE, None
+    failed = [result for result in wrong if result.status is AnnotationStatus.FAILED]
+    worst = failed or wrong
+    detail = f"{len(worst)} of {len(results)} sentences: {worst[0].detail or 'no reason given'}"
+    return worst[0].status, detail

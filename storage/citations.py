@@ -1,0 +1,322 @@
+"""Citations and their sentences: stored, replaced, deleted; with them, in one transaction, everything that hangs on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, text
+
+from comention.types import Citation, DeletedCitation, Sentence
+from storage.copy import copy_rows
+from storage.database import driver
+from storage.runs import IngestCounts, IngestException
+
+MAX_SENTENCES = 100_000
+"""Sentences a citation may have: an identifier is PMID times this plus the ordinal."""
+
+_CITATION_COLUMNS = (
+    "pmid", "version", "text", "title_length", "journal", "published_on", "published_precision", "publication_types",
+    "languages", "keywords", "mesh", "substances", "corrections", "other_abstracts", "vernacular_title", "doi", "pmc",
+    "retracted", "revised_on", "content_hash", "record_hash", "run_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadCitation:
+    """A citation with its place in its source, from 1, and its sentences."""
+
+    position: int
+    citation: Citation
+    sentences: tuple[Sentence, ...]
+
+    @property
+    def pmid(self) -> int:
+        """The citation's PMID."""
+        return self.citation.pmid
+
+    @property
+    def rank(self) -> tuple[int, dt.date]:
+        """What decides between two records of one PMID: the version, then the revision date."""
+        return _rank(self.citation.version, self.citation.revised_on)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    version: int
+    revised_on: dt.date | None
+    content_hash: bytes
+    record_hash: bytes
+    retracted: bool
+    published_on: dt.date | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tombstone:
+    version: int
+    revised_on: dt.date | None
+
+
+def save_citations(connection: Connection, run_id: int, items: Sequence[ReadCitation]) -> IngestCounts:
+    """Store a batch in the connection's transaction and say what became of every citation.
+
+    A record replaces the stored one when its version is higher, or the same and its revision date not earlier. Sentences, and
+    with them mentions and counts, are replaced only where the text changed. Rows are locked in the order of PMIDs, so batches
+    that overlap wait for one another and never deadlock.
+    """
+    counts = IngestCounts()
+    latest = _latest_of_each(items, counts)
+    tombstones = _tombstones(connection, list(latest))
+    for pmid in list(latest):
+        reason = _refusal(latest[pmid], tombstones.get(pmid))
+        if reason is not None:
+            counts.explain(reason)
+            del latest[pmid]
+    if not latest:
+        return counts
+
+    new = _claim(connection, run_id, latest)
+    stored = _stored(connection, [pmid for pmid in latest if pmid not in new])
+    revised: list[ReadCitation] = []
+    for pmid, item in latest.items():
+        if pmid in new:
+            counts.new += 1
+        elif stored[pmid].record_hash == item.citation.record_hash:
+            counts.unchanged += 1
+        elif item.rank < _rank(stored[pmid].version, stored[pmid].revised_on):
+            counts.explain(_superseded(item, stored[pmid]))
+        else:
+            counts.revised += 1
+            revised.append(item)
+    _replace(connection, run_id, revised, stored)
+    _save_texts(connection, [latest[pmid] for pmid in sorted(new)])
+    return counts
+
+
+def delete_citations(connection: Connection, run_id: int, deletions: Sequence[DeletedCitation]) -> IngestCounts:
+    """Take withdrawn citations out, with all that hangs on them, and remember that they are withdrawn."""
+    versions = {deletion.pmid: deletion.version for deletion in deletions}
+    pmids = sorted(versions)
+    connection.execute(
+        text("SELECT FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR UPDATE"), {"pmids": pmids}
+    )
+    stored = _stored(connection, pmids)
+    append_counts(connection, sorted(stored), sign=-1)
+    connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": sorted(stored)})
+    connection.execute(text("DELETE FROM comention.citation WHERE pmid = ANY(:pmids)"), {"pmids": sorted(stored)})
+    with driver(connection).cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO comention.deleted_citation AS t (pmid, version, revised_on, run_id) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT (pmid) DO UPDATE SET version = greatest(t.version, EXCLUDED.version), "
+            "revised_on = coalesce(EXCLUDED.revised_on, t.revised_on), run_id = EXCLUDED.run_id",
+            [(pmid, versions[pmid], stored[pmid].revised_on if pmid in stored else None, run_id) for pmid in pmids],
+        )
+    return IngestCounts(deleted=len(deletions))
+
+
+def _latest_of_each(items: Sequence[ReadCitation], counts: IngestCounts) -> dict[int, ReadCitation]:
+    """Keep the latest record of each PMID in order of PMID; count the others."""
+    latest: dict[int, ReadCitation] = {}
+    for item in items:
+        other = latest.setdefault(item.pmid, item)
+        if other is item:
+            continue
+        winner, loser = (item, other) if item.rank >= other.rank else (other, item)
+        latest[item.pmid] = winner
+        if winner.citation.record_hash == loser.citation.record_hash:
+            counts.unchanged += 1
+            continue
+        reason = f"record {winner.position} of the same source is a later or equal revision of this PMID"
+        counts.explain(IngestException(position=loser.position, pmid=loser.pmid, outcome="superseded", reason=reason))
+    return dict(sorted(latest.items()))
+
+
+def _rank(version: int, revised_on: dt.date | None) -> tuple[int, dt.date]:
+    return version, revised_on or dt.date.min
+
+
+def _superseded(item: ReadCitation, stored: _Stored) -> IngestException:
+    reason = (
+        f"version {stored.version}, revised on {stored.revised_on or 'an unknown date'}, is stored; this is "
+        f"version {item.citation.version}, revised on {item.citation.revised_on or 'an unknown date'}"
+    )
+    return IngestException(position=item.position, pmid=item.pmid, outcome="superseded", reason=reason)
+
+
+def _refusal(item: ReadCitation, tombstone: _Tombstone | None) -> IngestException | None:
+    """Give the reason why a citation stays out, if there is one."""
+    if len(item.sentences) > MAX_SENTENCES:
+        reason = f"it has {len(item.sentences):,} sentences, more than the {MAX_SENTENCES:,} that can be numbered"
+        return IngestException(position=item.position, pmid=item.pmid, outcome="refused", reason=reason)
+    if tombstone is not None and not _came_back(item.citation, tombstone):
+        reason = "PubMed has withdrawn this PMID (DeleteCitation)"
+        return IngestException(position=item.position, pmid=item.pmid, outcome="withdrawn", reason=reason)
+    return None
+
+
+def _came_back(citation: Citation, tombstone: _Tombstone) -> bool:
+    """Say whether a record is newer than the one that PubMed withdrew."""
+    return citation.version > tombstone.version or (
+        tombstone.revised_on is not None
+        and citation.revised_on is not None
+        and citation.revised_on > tombstone.revised_on
+    )
+
+
+def _tombstones(connection: Connection, pmids: list[int]) -> dict[int, _Tombstone]:
+    rows = connection.execute(
+        text("SELECT pmid, version, revised_on FROM comention.deleted_citation WHERE pmid = ANY(:pmids)"),
+        {"pmids": pmids},
+    )
+    return {row.pmid: _Tombstone(row.version, row.revised_on) for row in rows}
+
+
+def _claim(connection: Connection, run_id: int, items: Mapping[int, ReadCitation]) -> set[int]:
+    """Insert what is new and lock what is there, in one pass over the PMIDs; return the new ones."""
+    connection.execute(
+        text("CREATE TEMPORARY TABLE IF NOT EXISTS staged_citation (LIKE comention.citation) ON COMMIT DELETE ROWS")
+    )
+    columns = ", ".join(_CITATION_COLUMNS)
+    copy_rows(
+        connection,
+        "staged_citation",
+        _CITATION_COLUMNS,
+        (_citation_row(item.citation, run_id) for item in items.values()),
+        schema="pg_temp",
+    )
+    # DO UPDATE locks the row that is there even where its WHERE is false, and waits for one that is being inserted.
+    inserted = connection.execute(
+        text(
+            f"INSERT INTO comention.citation ({columns}) "  # noqa: S608 - names from this module
+            f"SELECT {columns} FROM pg_temp.staged_citation ORDER BY pmid "
+            "ON CONFLICT (pmid) DO UPDATE SET pmid = EXCLUDED.pmid WHERE false RETURNING pmid"
+        )
+    )
+    new = set(inserted.scalars())
+    connection.execute(text("DELETE FROM pg_temp.staged_citation"))
+    if new:
+        connection.execute(
+            text("DELETE FROM comention.deleted_citation WHERE pmid = ANY(:pmids)"), {"pmids": sorted(new)}
+        )
+    return new
+
+
+def _citation_row(record: Citation, run_id: int) -> tuple[object, ...]:
+    return (
+        record.pmid,
+        record.version,
+        record.text,
+        record.sections[0].end_char,
+        _json(record.journal),
+        record.published_on,
+        record.published_precision,
+        [term.name for term in record.publication_types],
+        list(record.languages),
+        list(record.keywords),
+        _json(record.mesh),
+        _json(record.substances),
+        _json(record.corrections),
+        Jsonb(dict(record.other_abstracts)),
+        record.vernacular_title,
+        record.doi,
+        record.pmc,
+        record.retracted,
+        record.revised_on,
+        record.content_hash,
+        record.record_hash,
+        run_id,
+    )
+
+
+def _json(value: object) -> Jsonb:
+    """Write a kernel type, or a tuple of them, as JSON without the fields that say nothing."""
+    if isinstance(value, tuple):
+        return Jsonb([_fields(item) for item in value])
+    return Jsonb(_fields(value))
+
+
+def _fields(value: object) -> dict[str, object]:
+    assert dataclasses.is_dataclass(value)  # noqa: S101 - only kernel types come here
+    assert not isinstance(value, type)  # noqa: S101
+    return {name: item for name, item in dataclasses.asdict(value).items() if item not in (None, False, (), [])}
+
+
+def _stored(connection: Connection, pmids: list[int]) -> dict[int, _Stored]:
+    rows = connection.execute(
+        text(
+            "SELECT pmid, version, revised_on, content_hash, record_hash, retracted, published_on "
+            "FROM comention.citation WHERE pmid = ANY(:pmids)"
+        ),
+        {"pmids": pmids},
+    )
+    return {
+        row.pmid: _Stored(
+            row.version,
+            row.revised_on,
+            bytes(row.content_hash),
+            bytes(row.record_hash),
+            row.retracted,
+            row.published_on,
+        )
+        for row in rows
+    }
+
+
+def _replace(connection: Connection, run_id: int, items: Sequence[ReadCitation], stored: Mapping[int, _Stored]) -> None:
+    """Put revised records in the place of stored ones; counts follow, sentences only where the text changed."""
+    if not items:
+        return
+    rewritten = [item for item in items if stored[item.pmid].content_hash != item.citation.content_hash]
+    gone = [item.pmid for item in rewritten]
+    recounted = [
+        item.pmid
+        for item in items
+        if stored[item.pmid].content_hash == item.citation.content_hash
+        and (stored[item.pmid].retracted, stored[item.pmid].published_on)
+        != (item.citation.retracted, item.citation.published_on)
+    ]
+    append_counts(connection, sorted([*gone, *recounted]), sign=-1)
+    # The ledger first: it takes most mentions along in one pass.
+    connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": gone})
+    connection.execute(text("DELETE FROM comention.section WHERE pmid = ANY(:pmids)"), {"pmids": gone})
+    assignments = ", ".join(f"{name} = %s" for name in _CITATION_COLUMNS[1:])
+    with driver(connection).cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE comention.citation SET {assignments} WHERE pmid = %s".encode(),  # noqa: S608 - our own names
+            [(*_citation_row(item.citation, run_id)[1:], item.pmid) for item in items],
+        )
+    _save_texts(connection, rewritten)
+    append_counts(connection, recounted, sign=1)
+
+
+def _save_texts(connection: Connection, items: Sequence[ReadCitation]) -> None:
+    """Write the sections and sentences of citations that have none."""
+    sections: list[tuple[object, ...]] = []
+    sentences: list[tuple[object, ...]] = []
+    for item in items:
+        parts = item.citation.sections
+        sections.extend(
+            (item.pmid, ordinal, part.label, part.category, part.start_char, part.end_char)
+            for ordinal, part in enumerate(parts)
+        )
+        current = 0
+        for line in item.sentences:
+            while parts[current].end_char < line.end_char:
+                current += 1
+            sentences.append((item.pmid, line.ordinal, current, line.start_char, line.end_char, line.text))
+    copy_rows(connection, "section", ("pmid", "ordinal", "label", "category", "start_char", "end_char"), sections)
+    copy_rows(
+        connection, "sentence", ("pmid", "ordinal", "section_ordinal", "start_char", "end_char", "text"), sentences
+    )
+
+
+def append_counts(connection: Connection, pmids: Sequence[int], *, sign: int, annotator_id: int | None = None) -> None:
+    """Take what citations contribute to the counts out (``sign=-1``, before a change) or in (``+1``, after it)."""
+    if pmids:
+        connection.execute(
+            text("SELECT comention.append_counts(:pmids, CAST(:annotator AS smallint), :sign)"),
+            {"pmids": list(pmids), "annotator": annotator_id, "sign": sign},
+        )

@@ -1,0 +1,158 @@
+"""The connection to Postgres: where it comes from, what it must look like, and its errors in one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from comention.errors import DatabaseError, DiskFullError, SchemaError, SettingsError
+
+if TYPE_CHECKING:
+    from comention.settings import Settings
+
+
+def database_url(settings: Settings) -> URL:
+    """Return the address of the configured Postgres.
+
+    Raises:
+        SettingsError: there is none, or it is not an address of a Postgres. The message shows no password.
+    """
+    if settings.database.url is None:
+        raise SettingsError(
+            "no database is configured: set COMENTION_DATABASE__URL to postgresql://user:password@host/name"
+        )
+    return parse_url(settings.database.url.get_secret_value(), connect_timeout=settings.database.connect_timeout)
+
+
+def parse_url(address: str, *, connect_timeout: int) -> URL:
+    """Turn an address as people write it into one for psycopg."""
+    try:
+        url = make_url(address)
+    except ArgumentError:
+        raise SettingsError(
+            "COMENTION_DATABASE__URL is not an address: it reads postgresql://user:password@host/name"
+        ) from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise SettingsError(
+            f"COMENTION_DATABASE__URL names a {url.get_backend_name()} database, and only postgresql:// will do"
+        )
+    url = url.set(drivername="postgresql+psycopg")
+    return url.update_query_dict({"connect_timeout": str(connect_timeout), "application_name": "comention"})
+
+
+class Database:
+    """A pool of connections to one Postgres. Thread-safe; do not take it across a fork."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.engine: Engine = create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
+        event.listen(self.engine, "connect", _prepare_connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Run the block in one transaction; commit at its end, roll back where it raises.
+
+        Raises:
+            DatabaseError: Postgres cannot be reached or refuses, in one sentence.
+        """
+        with translated_errors(self.url), self.engine.begin() as connection:
+            yield connection
+
+    def server_version(self) -> str:
+        """Return the version of the server, ``18.1``."""
+        with self.transaction() as connection:
+            return str(connection.exec_driver_sql("SHOW server_version").scalar_one())
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """Return psycopg's connection below SQLAlchemy's, for COPY."""
+    return cast("psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection)
+
+
+def _prepare_connection(connection: psycopg.Connection[tuple[object, ...]], _record: object) -> None:
+    """Keep psycopg from preparing on its own account: plans for arrays of changing size are better made anew."""
+    connection.prepare_threshold = None
+
+
+@contextmanager
+def translated_errors(url: URL) -> Iterator[None]:
+    """Turn the driver's errors into sentences for a user; other errors pass."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise explain(error.orig, url) from error
+    except psycopg.Error as error:
+        raise explain(error, url) from error
+
+
+def explain(error: BaseException | None, url: URL) -> DatabaseError:
+    """Put an error of psycopg into one sentence that says what to do."""
+    place = _place(url)
+    state = getattr(error, "sqlstate", None)
+    said = str(error).strip()
+    first_line = said.splitlines()[0] if said else "no reason given"
+    if state == "53100" or "No space left on device" in said:
+        return DiskFullError(
+            f"{place} has no room left on its disk: free some space and run the same command again, nothing is lost"
+        )
+    if state == "3D000" or (state is None and f'database "{url.database}" does not exist' in said):
+        return DatabaseError(
+            f'there is no database "{url.database}" at {place}: create it (createdb {url.database}) '
+            "and run `comention db upgrade`"
+        )
+    if state in ("28P01", "28000") or "authentication failed" in said:
+        return DatabaseError(f"{place} refuses the user or password of COMENTION_DATABASE__URL")
+    if state == "42501":
+        return DatabaseError(f"{place} does not allow this: {first_line}; ask its owner for the right")
+    if state in ("55P03",):
+        return DatabaseError(f"{place} is busy and a lock was not to be had: {first_line}; try again in a moment")
+    if isinstance(error, psycopg.OperationalError):
+        return DatabaseError(f"{place} cannot be reached: {first_line}; is it running, and is its address right?")
+    return DatabaseError(f"{place} refuses: {first_line}")
+
+
+def _place(url: URL) -> str:
+    folder = url.query.get("host")
+    if url.host is None and isinstance(folder, str):
+        return "the embedded Postgres" if Path(folder).is_absolute() else f"Postgres at {folder}"
+    return f"Postgres at {url.host or 'localhost'}:{url.port or 5432}"
+
+
+@contextmanager
+def open_database(settings: Settings, *, check_schema: bool = True) -> Iterator[Database]:
+    """Open the configured Postgres, or the embedded one, which is started and, where empty, given its schema.
+
+    Raises:
+        DatabaseError: it cannot be reached.
+        SchemaError: it is empty, or at an older or newer schema than this program (with ``check_schema``).
+    """
+    from storage.migrate import SchemaState, schema_state, upgrade
+
+    with ExitStack() as stack:
+        embedded = settings.database.url is None
+        if embedded:
+            from storage.embedded import EmbeddedPostgres
+
+            server = stack.enter_context(EmbeddedPostgres(settings.home))
+            url = parse_url(server.url, connect_timeout=settings.database.connect_timeout)
+        else:
+            url = database_url(settings)
+        database = Database(url)
+        stack.callback(database.close)
+        if check_schema:
+            state = schema_state(database)
+            if state is SchemaState.EMPTY and embedded:
+                upgrade(database)
+            elif state is not SchemaState.CURRENT:
+                raise SchemaError(state.advice(_place(url)))
+        yield database

@@ -1,0 +1,229 @@
+"""The ingest ledger: what was read from each source and what became of every record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy.exc import OperationalError
+
+from comention import __version__
+from comention.errors import DatabaseError
+from storage.copy import copy_rows
+from storage.database import Database, translated_errors
+from storage.schema import ingest_exception, ingest_run
+
+LOCK_WAIT = "10s"
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestException:
+    """A record that was read and not stored: ``outcome`` is superseded, withdrawn, refused or missing."""
+
+    position: int
+    pmid: int | None
+    outcome: str
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class IngestCounts:
+    """What became of the records of a run; ``read`` is the sum of the others."""
+
+    new: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    superseded: int = 0
+    withdrawn: int = 0
+    refused: int = 0
+    missing: int = 0
+    exceptions: list[IngestException] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """Records read."""
+        return sum(self.by_outcome().values())
+
+    @property
+    def stored(self) -> int:
+        """Citations that are in the database now, as this source has them."""
+        return self.new + self.revised + self.unchanged
+
+    def by_outcome(self) -> dict[str, int]:
+        """Return the counts by the name of the outcome."""
+        return {name: value for name, value in asdict(self).items() if name != "exceptions"}
+
+    def explain(self, exception: IngestException) -> None:
+        """Count a record that is not stored, with its reason."""
+        setattr(self, exception.outcome, getattr(self, exception.outcome) + 1)
+        self.exceptions.append(exception)
+
+    def add(self, other: IngestCounts) -> None:
+        """Add another batch's counts and exceptions."""
+        for name, value in other.by_outcome().items():
+            setattr(self, name, getattr(self, name) + value)
+        self.exceptions.extend(other.exceptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """An earlier run that read the same source to its end."""
+
+    run_id: int
+    finished_at: dt.datetime
+    counts: IngestCounts
+
+
+class IngestRun:
+    """A run in progress. Counts are written with every batch, so a killed run shows how far it came."""
+
+    def __init__(self, database: Database, run_id: int) -> None:
+        self._database = database
+        self.run_id = run_id
+        self.counts = IngestCounts()
+
+    def add(self, connection: Connection, batch: IngestCounts) -> None:
+        """Add a batch's counts to the ledger in the transaction that stores the batch."""
+        connection.execute(
+            update(ingest_run)
+            .where(ingest_run.c.id == self.run_id)
+            .values(
+                read=ingest_run.c.read + batch.read,
+                **{name: ingest_run.c[name] + value for name, value in batch.by_outcome().items()},
+            )
+        )
+        if batch.exceptions:
+            columns = ("run_id", "position", "pmid", "outcome", "reason")
+            copy_rows(
+                connection,
+                ingest_exception.name,
+                columns,
+                [(self.run_id, e.position, e.pmid, e.outcome, e.reason) for e in batch.exceptions],
+            )
+
+    def finish(self, *, failure: str | None = None) -> None:
+        """Close the run; ``failure`` says why a source could not be read to its end."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(ingest_run)
+                .where(ingest_run.c.id == self.run_id)
+                .values(finished_at=func.now(), status="failed" if failure else "done", detail=failure)
+            )
+
+
+def find_finished_run(database: Database, source_key: str) -> FinishedRun | None:
+    """Return the last run of this program's version that read the same source to its end."""
+    with database.transaction() as connection:
+        row = (
+            connection.execute(
+                select(ingest_run)
+                .where(
+                    ingest_run.c.source_key == source_key,
+                    ingest_run.c.status == "done",
+                    ingest_run.c.program_version == __version__,
+                )
+                .order_by(ingest_run.c.id.desc())
+                .limit(1)
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            return None
+        exceptions = connection.execute(
+            select(ingest_exception).where(ingest_exception.c.run_id == row["id"]).order_by(ingest_exception.c.position)
+        ).mappings()
+        counts = IngestCounts(
+            **{name: row[name] for name in IngestCounts().by_outcome()},
+            exceptions=[
+                IngestException(position=e["position"], pmid=e["pmid"], outcome=e["outcome"], reason=e["reason"])
+                for e in exceptions
+            ],
+        )
+        return FinishedRun(run_id=row["id"], finished_at=row["finished_at"], counts=counts)
+
+
+@contextmanager
+def open_run(database: Database, *, kind: str, source: str, source_key: str) -> Iterator[IngestRun]:
+    """Start a run, or take up the one that was interrupted; the source is ours alone while the block runs.
+
+    A run that an exception leaves stays ``running`` and is taken up by the next call, unless the block finished it.
+
+    Raises:
+        DatabaseError: another process is bringing in the same source at this moment.
+    """
+    with translated_errors(database.url), database.engine.connect() as guard:
+        # A session lock lives as long as this connection: Postgres releases it when the process is killed, though not before
+        # the statement that was running then has ended, so a repeated command waits a little.
+        guard.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_WAIT})
+        try:
+            guard.execute(
+                text("SELECT pg_advisory_lock(hashtext('comention.ingest'), hashtext(:key))"), {"key": source_key}
+            )
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise DatabaseError(
+                f"another process is bringing in {source} at this moment: wait for it to end"
+            ) from error
+        guard.commit()
+        try:
+            yield IngestRun(database, _start(database, kind, source, source_key))
+        finally:
+            if not guard.invalidated:
+                guard.execute(
+                    text("SELECT pg_advisory_unlock(hashtext('comention.ingest'), hashtext(:key))"), {"key": source_key}
+                )
+                guard.commit()
+
+
+def _start(database: Database, kind: str, source: str, source_key: str) -> int:
+    zero: dict[str, object] = dict.fromkeys(["read", *IngestCounts().by_outcome()], 0)
+    with database.transaction() as connection:
+        interrupted = connection.execute(
+            select(ingest_run.c.id)
+            .where(ingest_run.c.source_key == source_key, ingest_run.c.status != "done")
+            .order_by(ingest_run.c.id.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        if interrupted is None:
+            started = connection.execute(
+                insert(ingest_run)
+                .values(kind=kind, source=source, source_key=source_key, program_version=__version__)
+                .returning(ingest_run.c.id)
+            )
+            return int(started.scalar_one())
+        connection.execute(delete(ingest_exception).where(ingest_exception.c.run_id == interrupted))
+        connection.execute(
+            update(ingest_run)
+            .where(ingest_run.c.id == interrupted)
+            .values(
+                status="running",
+                detail=None,
+                source=source,
+                started_at=func.now(),
+                finished_at=None,
+                program_version=__version__,
+                **zero,
+            )
+        )
+        return int(interrupted)
+
+
+def list_exceptions(database: Database, *, limit: int = 50) -> Sequence[IngestException]:
+    """Return the latest records that were read and not stored."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            select(ingest_exception)
+            .order_by(ingest_exception.c.run_id.desc(), ingest_exception.c.position)
+            .limit(limit)
+        ).mappings()
+        return [
+            IngestException(position=e["position"], pmid=e["pmid"], outcome=e["outcome"], reason=e["reason"])
+            for e in rows
+        ]

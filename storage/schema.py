@@ -1,0 +1,295 @@
+"""The tables of the private schema `comention`. Migrations create them; `alembic check` keeps the two alike.
+
+Every table of the data path leads its key with `pmid`, so that it can be distributed by it. Row locks are taken in the order
+of `pmid`, and in the order citation, annotation, everything else, so that parallel writers cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+SCHEMA = "comention"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+ingest_run = Table(
+    "ingest_run",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False, comment="what the user named: a file's name, a query, a list of PMIDs"),
+    Column("source_key", Text, nullable=False, comment="what makes it the same source again: a digest of its content"),
+    Column("program_version", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="running"),
+    Column("detail", Text),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("read", Integer, nullable=False, server_default="0"),
+    Column("new", Integer, nullable=False, server_default="0"),
+    Column("revised", Integer, nullable=False, server_default="0"),
+    Column("unchanged", Integer, nullable=False, server_default="0"),
+    Column("deleted", Integer, nullable=False, server_default="0"),
+    Column("superseded", Integer, nullable=False, server_default="0"),
+    Column("withdrawn", Integer, nullable=False, server_default="0"),
+    Column("refused", Integer, nullable=False, server_default="0"),
+    Column("missing", Integer, nullable=False, server_default="0"),
+    CheckConstraint("status IN ('running', 'done', 'failed')", name="status"),
+    CheckConstraint(
+        "read = new + revised + unchanged + deleted + superseded + withdrawn + refused + missing", name="adds_up"
+    ),
+    Index("ix_ingest_run_source_key", "source_key", "id"),
+    comment="One attempt to bring a source in; an interrupted one is taken up again under the same row.",
+)
+
+ingest_exception = Table(
+    "ingest_exception",
+    metadata,
+    Column("run_id", Integer, ForeignKey(ingest_run.c.id, ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("pmid", Integer),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "position"),
+    CheckConstraint("outcome IN ('superseded', 'withdrawn', 'refused', 'missing')", name="outcome"),
+    Index(None, "pmid"),
+    comment="Every record that was read and not stored, with its reason.",
+)
+
+citation = Table(
+    "citation",
+    metadata,
+    Column("pmid", Integer, primary_key=True, autoincrement=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("text", Text, nullable=False, comment="the canonical text: title, newline, abstract"),
+    Column("title_length", Integer, nullable=False),
+    Column("journal", JSONB, nullable=False),
+    Column("published_on", Date),
+    Column("published_precision", Text),
+    Column("publication_types", ARRAY(Text), nullable=False),
+    Column("languages", ARRAY(Text), nullable=False),
+    Column("keywords", ARRAY(Text), nullable=False),
+    Column("mesh", JSONB, nullable=False),
+    Column("substances", JSONB, nullable=False),
+    Column("corrections", JSONB, nullable=False),
+    Column("other_abstracts", JSONB, nullable=False),
+    Column("vernacular_title", Text),
+    Column("doi", Text),
+    Column("pmc", Text),
+    Column("retracted", Boolean, nullable=False),
+    Column("revised_on", Date),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("record_hash", LargeBinary, nullable=False),
+    Column("run_id", Integer, ForeignKey(ingest_run.c.id, ondelete="SET NULL")),
+    CheckConstraint("pmid > 0", name="pmid"),
+    CheckConstraint("title_length BETWEEN 0 AND length(text)", name="title_length"),
+    CheckConstraint("published_precision IN ('year', 'month', 'day')", name="published_precision"),
+    Index(None, "run_id"),
+)
+
+deleted_citation = Table(
+    "deleted_citation",
+    metadata,
+    Column("pmid", Integer, primary_key=True, autoincrement=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("revised_on", Date, comment="of the record that was stored when PubMed withdrew it"),
+    Column("run_id", Integer, ForeignKey(ingest_run.c.id, ondelete="SET NULL")),
+    Column("deleted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="PMIDs that PubMed has withdrawn; an older file does not bring them back.",
+)
+
+section = Table(
+    "section",
+    metadata,
+    Column("pmid", Integer, ForeignKey(citation.c.pmid, ondelete="CASCADE"), nullable=False),
+    Column("ordinal", SmallInteger, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("category", Text),
+    Column("start_char", Integer, nullable=False),
+    Column("end_char", Integer, nullable=False),
+    PrimaryKeyConstraint("pmid", "ordinal"),
+    CheckConstraint("0 <= start_char AND start_char <= end_char", name="span"),
+)
+
+sentence = Table(
+    "sentence",
+    metadata,
+    Column("pmid", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("section_ordinal", SmallInteger, nullable=False),
+    Column("start_char", Integer, nullable=False),
+    Column("end_char", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    PrimaryKeyConstraint("pmid", "ordinal"),
+    ForeignKeyConstraint(["pmid", "section_ordinal"], [section.c.pmid, section.c.ordinal], ondelete="CASCADE"),
+    CheckConstraint("ordinal BETWEEN 0 AND 99999", name="ordinal"),
+    CheckConstraint("0 <= start_char AND length(text) = end_char - start_char AND text <> ''", name="span"),
+    Index("ix_sentence_sentence_id", text("((pmid::bigint * 100000 + ordinal))"), unique=True),
+)
+
+label = Table(
+    "label",
+    metadata,
+    Column("id", SmallInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("name"),
+)
+
+annotator = Table(
+    "annotator",
+    metadata,
+    Column("id", SmallInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("labels", ARRAY(Text), nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("promoted", Boolean, nullable=False, server_default=text("false")),
+    Column("registered_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("name", "version", "model", "revision", "config_hash"),
+    Index("uq_annotator_promoted", "promoted", unique=True, postgresql_where=text("promoted")),
+    comment="Two annotators stand side by side over the same sentences; the default views show the promoted one.",
+)
+
+annotation = Table(
+    "annotation",
+    metadata,
+    Column("pmid", Integer, ForeignKey(citation.c.pmid, ondelete="CASCADE"), nullable=False),
+    Column("annotator_id", SmallInteger, ForeignKey(annotator.c.id), nullable=False),
+    Column("content_hash", LargeBinary, nullable=False, comment="of the content that was annotated"),
+    Column("status", Text, nullable=False),
+    Column("detail", Text),
+    Column("sentence_count", Integer, nullable=False, comment="sentences that could be read"),
+    Column("mention_count", Integer, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default="1"),
+    Column("annotated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("pmid", "annotator_id"),
+    CheckConstraint("status IN ('done', 'truncated', 'failed')", name="status"),
+    CheckConstraint("(status = 'done') = (detail IS NULL)", name="detail"),
+    comment="The ledger: no row means not yet run; a row with another content_hash means out of date.",
+)
+
+annotation_exception = Table(
+    "annotation_exception",
+    metadata,
+    Column("pmid", Integer, nullable=False),
+    Column("annotator_id", SmallInteger, nullable=False),
+    Column("sentence_ordinal", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    PrimaryKeyConstraint("pmid", "annotator_id", "sentence_ordinal"),
+    ForeignKeyConstraint(["pmid", "annotator_id"], [annotation.c.pmid, annotation.c.annotator_id], ondelete="CASCADE"),
+    CheckConstraint("status IN ('truncated', 'failed')", name="status"),
+    comment="The sentences that an annotator could not read, or not to their end, with the reason.",
+)
+
+concept = Table(
+    "concept",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("label_id", SmallInteger, ForeignKey(label.c.id), nullable=False),
+    Column("key", Text, nullable=False, comment="a CURIE, or the name itself where no terminology knows it"),
+    Column("curie", Boolean, nullable=False, server_default=text("false")),
+    Column("preferred_name", Text),
+    UniqueConstraint("label_id", "key"),
+)
+
+name = Table(
+    "name",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("label_id", SmallInteger, ForeignKey(label.c.id), nullable=False),
+    Column("text", Text, nullable=False, comment="the normalised surface form"),
+    Column("concept_id", Integer, ForeignKey(concept.c.id), nullable=False),
+    UniqueConstraint("label_id", "text"),
+    Index(None, "concept_id"),
+)
+
+mention = Table(
+    "mention",
+    metadata,
+    Column("pmid", Integer, nullable=False),
+    Column("sentence_ordinal", Integer, nullable=False),
+    Column("annotator_id", SmallInteger, nullable=False),
+    Column("start_char", Integer, nullable=False),
+    Column("end_char", Integer, nullable=False),
+    Column("name_id", Integer, ForeignKey(name.c.id), nullable=False),
+    Column("score", REAL, nullable=False),
+    PrimaryKeyConstraint("pmid", "sentence_ordinal", "annotator_id", "start_char", "end_char", "name_id"),
+    ForeignKeyConstraint(["pmid", "sentence_ordinal"], [sentence.c.pmid, sentence.c.ordinal], ondelete="CASCADE"),
+    ForeignKeyConstraint(["pmid", "annotator_id"], [annotation.c.pmid, annotation.c.annotator_id], ondelete="CASCADE"),
+    CheckConstraint("0 <= start_char AND start_char < end_char", name="span"),
+    CheckConstraint("score BETWEEN 0 AND 1", name="score"),
+    Index(None, "name_id", "pmid", "sentence_ordinal"),
+    comment="Offsets count code points within the sentence; a trigger refuses what does not lie inside it.",
+)
+
+
+def _cell_columns() -> list[Column[int]]:
+    return [
+        Column("annotator_id", SmallInteger, nullable=False),
+        Column("drug_id", Integer, nullable=False, comment="concept; 0 stands for any"),
+        Column("condition_id", Integer, nullable=False, comment="concept; 0 stands for any"),
+        Column("year", SmallInteger, nullable=False, comment="of publication; 0 where unknown"),
+        Column("sentence_count", BigInteger, nullable=False),
+        Column("citation_count", BigInteger, nullable=False),
+    ]
+
+
+cooccurrence_count = Table(
+    "cooccurrence_count",
+    metadata,
+    *_cell_columns(),
+    PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", "year"),
+    CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
+    Index(None, "annotator_id", "condition_id", "drug_id"),
+    Index(
+        "ix_cooccurrence_count_empty",
+        "annotator_id",
+        postgresql_where=text("sentence_count = 0 AND citation_count = 0"),
+    ),
+    comment="Pairs, their margins (one side 0) and the whole (both 0), per year; the truth is this plus the deltas.",
+)
+
+cooccurrence_delta = Table(
+    "cooccurrence_delta",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    *_cell_columns(),
+    Index(None, "annotator_id", "drug_id", "condition_id"),
+    Index(None, "annotator_id", "condition_id", "drug_id"),
+    comment="Changes not yet folded into cooccurrence_count; appended by the transaction that makes the change.",
+)

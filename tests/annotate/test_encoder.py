@@ -1,0 +1,107 @@
+"""Our forward pass against that of ``transformers``, and its independence of the company a window is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from annotate.decode import BioDecoder
+from annotate.encoder import PackedEncoder
+from annotate.folder import load_weights, open_folder
+from tests.annotate.models import SPECIAL, TAGS, make_tokenizer, write_hub_folder
+
+CLS, SEP = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def packed(request: pytest.FixtureRequest, random_folder: Path) -> PackedEncoder:
+    folder = open_folder(random_folder)
+    return PackedEncoder(folder, load_weights(random_folder), folder.head, request.param)
+
+
+def random_windows(seed: int, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
+    chooser = np.random.default_rng(seed)
+    return [np.array([CLS, *chooser.integers(5, 100, length), SEP]) for length in lengths]
+
+
+WINDOWS = random_windows(0, [*range(1, 62), *[12] * 20, *[30] * 20])
+
+
+@pytest.fixture(scope="module")
+def alone(packed: PackedEncoder) -> list[NDArray[np.float32]]:
+    return [packed.logits([window]) for window in WINDOWS]
+
+
+@settings(max_examples=25, deadline=None)
+@given(chosen=st.lists(st.integers(0, len(WINDOWS) - 1), min_size=1, max_size=60))
+def test_a_window_yields_the_same_bits_in_any_company(
+    packed: PackedEncoder, alone: list[NDArray[np.float32]], chosen: list[int]
+):
+    together = packed.logits([WINDOWS[index] for index in chosen])
+    assert np.array_equal(together, np.concatenate([alone[index] for index in chosen]))
+
+
+def test_without_the_private_operators_of_torch_the_logits_are_the_same(random_folder: Path):
+    folder = open_folder(random_folder)
+    weights = load_weights(random_folder)
+    packed = PackedEncoder(folder, weights, folder.head, torch.float32)
+    with mock.patch.object(torch.ops, "mkldnn", object()):
+        plain = PackedEncoder(folder, weights, folder.head, torch.float32)
+        got = plain.logits(WINDOWS)
+    assert plain._head.packed is None
+    np.testing.assert_allclose(got, packed.logits(WINDOWS), atol=1e-4)
+
+
+def test_logits_and_tags_agree_with_the_padded_forward_of_transformers(tmp_path: Path):
+    from transformers import BertConfig, BertForTokenClassification
+
+    tokenizer = make_tokenizer()
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=80,
+        id2label=dict(enumerate(TAGS)),
+        label2id={tag: index for index, tag in enumerate(TAGS)},
+    )
+    torch.manual_seed(3)
+    theirs = BertForTokenClassification(config).eval()
+    with torch.no_grad():  # far from how a model begins, so that attention and all tags matter
+        for parameter in theirs.parameters():
+            spread = torch.randn_like(parameter)
+            parameter.copy_(0.4 * spread if parameter.dim() == 2 else parameter + 0.1 * spread)
+    path = write_hub_folder(tmp_path, tokenizer, config.to_dict(), theirs.state_dict())
+    folder = open_folder(path)
+    assert folder.head.tags == TAGS
+    windows = random_windows(1, [1, 2, 5, 5, 17, 40, 78])
+    ours = PackedEncoder(folder, load_weights(path), folder.head, torch.float32).logits(windows)
+    padded = torch.zeros(len(windows), 80, dtype=torch.long)
+    for row, window in enumerate(windows):
+        padded[row, : len(window)] = torch.from_numpy(window)
+    with torch.inference_mode():
+        present = torch.arange(80) < torch.tensor([[len(window)] for window in windows])
+        logits = theirs(padded, attention_mask=present.long()).logits
+    expected = torch.cat([logits[row, : len(window)] for row, window in enumerate(windows)]).numpy()
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+    bounds = np.cumsum([0, *map(len, windows)])
+    spans = BioDecoder(TAGS).decode(ours, bounds)
+    assert sum(map(len, spans)) > 10
+    assert [[astuple(span)[:3] for span in sentence] for sentence in spans] == [
+        [astuple(span)[:3] for span in sentence] for sentence in BioDecoder(TAGS).decode(expected, bounds)
+    ]

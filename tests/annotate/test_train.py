@@ -1,0 +1,141 @@
+"""Training end to end on a tiny base and a tiny corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from annotate.corpora import load_corpus
+from annotate.evaluate import evaluate
+from annotate.folder import WEIGHTS, open_folder
+from annotate.recipe import Recipe
+from annotate.registry import load_annotator
+from annotate.train import TrainingStep, train
+from annotate.trainable import TrainableTagger
+from comention.errors import AnnotatorError
+from comention.settings import AnnotateSettings
+from tests.annotate.models import make_shape, make_tokenizer, write_hub_folder
+
+DRUGS = ("zolast", "quinine", "carbol", "tavorin")
+CONDITIONS = ("rash", "fever", "cough", "tremor")
+FRAMES = ("The {d} caused a {c}.", "A {c} came after {d}.", "No {c} was seen with {d} or later.")
+
+
+class Whole:
+    """Takes a text for one sentence."""
+
+    name = "whole"
+
+    def split(self, text: str) -> list[tuple[int, int]]:
+        return [(0, len(text))]
+
+
+def pubtator(labels: tuple[str, ...] = ("Chemical", "Disease")) -> str:
+    documents = []
+    triples = [(frame, drug, condition) for frame in FRAMES for drug in DRUGS for condition in CONDITIONS]
+    for pmid, (frame, drug, condition) in enumerate(triples, start=1):
+        title = frame.format(d=drug, c=condition)
+        rows = [
+            f"{pmid}\t{title.index(word)}\t{title.index(word) + len(word)}\t{word}\t{label}\tX"
+            for word, label in ((drug, "Chemical"), (condition, "Disease"))
+            if label in labels
+        ]
+        documents.append("\n".join([f"{pmid}|t|{title}", f"{pmid}|a|", *rows]))
+    return "\n\n".join(documents) + "\n"
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpora")
+    (path / "both.txt").write_text(pubtator())
+    (path / "conditions.txt").write_text(pubtator(("Disease",)))
+    (path / "field.txt").write_text("zolast rash\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained encoder in the layout of a Hugging Face BertModel: its names have no prefix."""
+    torch.manual_seed(1)
+    tokenizer = make_tokenizer([*DRUGS, *CONDITIONS, "the", "caused", "after", "never"])
+    shape = make_shape(tokenizer, hidden=32)
+    state = TrainableTagger(shape, {}, 0.0).state_dict()
+    weights = {name.removeprefix("bert."): tensor for name, tensor in state.items()}
+    return write_hub_folder(tmp_path_factory.mktemp("base"), tokenizer, shape.to_config(), weights)
+
+
+def recipe(**changes: object) -> Recipe:
+    table: dict[str, object] = {
+        "name": "tiny",
+        "epochs": 8,
+        "batch_sentences": 8,
+        "learning_rate": 5e-3,
+        "max_pieces": 64,
+        "decides": "both",
+        "heads": [
+            {"name": "both", "labels": ["Drug", "Condition"], "corpora": ["both.txt"]},
+            {"name": "partial", "labels": ["Drug", "Condition"], "corpora": ["conditions.txt"]},
+        ],
+        "vocabulary": {"texts": ["field.txt"]},
+    }
+    return Recipe.model_validate({**table, **changes})
+
+
+def run(recipe: Recipe, base: Path, corpora: Path, out: Path) -> list[TrainingStep]:
+    steps: list[TrainingStep] = []
+    train(recipe, base=base, corpora=corpora, out=out, splitter=Whole(), on_step=steps.append)
+    return steps
+
+
+def test_a_trained_folder_loads_and_finds_what_it_was_taught(
+    base: Path, corpora: Path, tmp_path: Path, settings: AnnotateSettings
+):
+    report = train(recipe(), base=base, corpora=corpora, out=tmp_path, splitter=Whole(), version="7")
+    assert report.epoch_losses[-1] < 0.2 * report.epoch_losses[0]
+    assert report.examples == {"both: both.txt": 48, "partial: conditions.txt": 48}
+    annotator = load_annotator(str(tmp_path), settings)
+    assert annotator.info.version == "7"
+    assert evaluate(annotator, load_corpus(corpora / "both.txt"), Whole()).micro.f1 > 0.95
+    partial = load_annotator(f"{tmp_path}:partial", settings)
+    assert evaluate(partial, load_corpus(corpora / "conditions.txt"), Whole()).micro.f1 > 0.95
+    assert open_folder(tmp_path).shape.vocabulary == report.vocabulary
+    card = (tmp_path / "README.md").read_text()
+    assert "conditions.txt" in card
+    assert "seed 13" in card
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(base: Path, corpora: Path, tmp_path: Path):
+    first = run(recipe(epochs=1), base, corpora, tmp_path / "first")
+    again = run(recipe(epochs=1), base, corpora, tmp_path / "again")
+    other = run(recipe(epochs=1, seed=2), base, corpora, tmp_path / "other")
+    assert [step.step for step in first] == list(range(1, 13))
+    assert {step.steps for step in first} == {12}
+    assert first == again != other
+    assert (tmp_path / "first" / WEIGHTS).read_bytes() == (tmp_path / "again" / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"heads": [{"name": "both", "labels": ["Drug"], "corpora": ["both.txt"]}]},
+            "Condition, which head both lacks",
+        ),
+        ({"heads": [{"name": "both", "labels": ["Drug"], "corpora": ["no.txt"]}]}, r"no\.txt does not exist"),
+        ({"vocabulary": {"texts": ["no*.txt"]}}, "no text for the vocabulary"),
+    ],
+)
+def test_what_is_missing_is_named(base: Path, corpora: Path, tmp_path: Path, changes: dict[str, object], message: str):
+    with pytest.raises(AnnotatorError, match=message):
+        run(recipe(**changes), base, corpora, tmp_path)
+
+
+def test_a_base_that_is_no_encoder_is_refused(corpora: Path, tmp_path: Path):
+    with pytest.raises(AnnotatorError, match="is no model folder"):
+        run(recipe(), tmp_path, corpora, tmp_path / "out")
+    tokenizer = make_tokenizer()
+    write_hub_folder(tmp_path, tokenizer, make_shape(tokenizer).to_config(), {"x": torch.zeros(1)})
+    with pytest.raises(AnnotatorError, match=r"no weights named bert\.embeddings"):
+        run(recipe(vocabulary=None), tmp_path, corpora, tmp_path / "out")

@@ -1,0 +1,263 @@
+"""The command line as users run it: in a process of its own, on a real database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import COMMANDS
+from tests.builders import article_set, article_xml, write_articles
+from tests.conftest import COMMAND, ROOT, Comention, command_environment, run_command
+
+
+@pytest.fixture
+def two_pairs(tmp_path: Path) -> Path:
+    return write_articles(
+        tmp_path / "pairs.xml",
+        [
+            article_xml(1, "Clozapine caused agranulocytosis. Lithium was not given."),
+            article_xml(2, "Clozapine caused agranulocytosis. Lithium caused tremor."),
+        ],
+    )
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    outcome = run_command("--help")
+    assert outcome.status == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in outcome.stdout
+    program = (
+        "import sys; from pipeline.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'sqlalchemy', 'psycopg', 'celery', 'Bio', 'lxml', 'rich', 'pydantic', 'numpy'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=command_environment()
+    )
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    assert run_command(name, "--help").status == 0
+
+
+def test_run_ingests_annotates_and_shows(comention: Comention, two_pairs: Path) -> None:
+    outcome = comention("run", two_pairs)
+    assert outcome.status == 0, outcome.stderr
+    assert "2 records read = 2 stored + 0 explained" in outcome.stderr
+    assert "agranulocytosis" in outcome.stdout
+    document = comention("run", two_pairs, "--json").document
+    assert document["sources"][0]["already_read"] is True
+    assert document["pairs"][0]["drug"] == "clozapine"
+    assert document["annotation"]["done"] == 0
+
+
+def test_top_and_evidence_find_names_however_they_are_spelt(comention: Comention, two_pairs: Path) -> None:
+    comention("run", two_pairs)
+    top = comention("top", "--drug", "CLOZAPINE", "--json").document
+    assert [(pair["condition"], pair["citation_count"]) for pair in top] == [("agranulocytosis", 2)]
+    assert [pair["drug"] for pair in comention("top", "--condition", "Tremors", "--json").document] == ["lithium"]
+    evidence = comention("evidence", "Clozapine", "agranulocytosis", "--json").document
+    assert [item["pmid"] for item in evidence["evidence"]] == [2, 1]
+    item = evidence["evidence"][0]
+    assert [item["text"][start:end] for start, end in item["drug_spans"]] == ["Clozapine"]
+    assert "PMID 2" in comention("evidence", "clozapine", "agranulocytosis").stdout
+
+
+def test_a_question_without_answer_says_why_and_suggests(comention: Comention, two_pairs: Path) -> None:
+    assert "the database is empty" in comention("top").stderr
+    comention("ingest", "files", two_pairs)
+    assert "run `comention annotate`" in comention("top").stderr
+    comention("annotate")
+    outcome = comention("top", "--drug", "clozapin")
+    assert (outcome.status, outcome.stdout) == (0, "")
+    assert "clozapine" in outcome.stderr
+    assert comention("top", "--drug", "clozapin", "--json").document == []
+
+
+def test_status_says_what_is_stored_and_owed(comention: Comention, two_pairs: Path) -> None:
+    assert "the database is empty" in comention("status").stdout
+    comention("ingest", "files", two_pairs)
+    comention("annotate")
+    document = comention("status", "--json").document
+    assert (document["citations"], document["read"]) == (2, 2)
+    assert document["annotators"][0]["done"] == 2
+    assert "lexicon (promoted)" in comention("status").stdout
+
+
+def test_verify_passes_and_fails_where_a_count_is_wrong(comention: Comention, two_pairs: Path) -> None:
+    comention("run", two_pairs)
+    assert comention("verify").status == 0
+    comention("db", "psql", "--", "-c", "UPDATE comention.cooccurrence_count SET citation_count = citation_count + 1")
+    outcome = comention("verify", "--json")
+    assert outcome.status == 1
+    assert outcome.document["drift"]
+
+
+@pytest.mark.parametrize("path", ["psql on PATH", "no psql"])
+def test_psql_runs_statements_with_and_without_psql(
+    comention: Comention, two_pairs: Path, tmp_path: Path, path: str
+) -> None:
+    comention("ingest", "files", two_pairs)
+    environment = {} if path == "psql on PATH" else {"PATH": str(tmp_path)}
+    outcome = comention(
+        "db", "psql", "--", "-Atc", "SELECT pmid, '%', ':x' FROM analysis.citation ORDER BY 1", **environment
+    )
+    assert outcome.stdout == "1|%|:x\n2|%|:x\n"
+    wrong = comention("db", "psql", "--", "-c", "SELEC 1", **environment)
+    assert wrong.status == 1
+    assert "Traceback" not in wrong.stderr
+    if path == "no psql":
+        assert comention("db", "psql", "--", "-l", **environment).status == 1
+
+
+def test_bad_files_are_named_and_the_good_ones_stored(comention: Comention, two_pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.xml").write_bytes(b"")
+    (tmp_path / "page.xml").write_bytes(b"<html><p>No such file</p></html>")
+    cut = tmp_path / "cut.xml"
+    cut.write_bytes(article_set([article_xml(7), article_xml(8)])[:-120])
+    last = write_articles(tmp_path / "last.xml", [article_xml(9)])
+    wrong = [tmp_path / "missing.xml", tmp_path, tmp_path / "empty.xml", tmp_path / "page.xml", cut]
+    outcome = comention("ingest", "files", *wrong, two_pairs, last, "--json")
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.stderr
+    sources = outcome.document["sources"]
+    assert [bool(source["failure"]) for source in sources] == [True] * 5 + [False] * 2
+    for source, path in zip(sources, wrong, strict=False):
+        assert str(path) in source["failure"]
+        assert source["failure"].count("\n") == 0
+    assert comention("db", "psql", "--", "-Atc", "SELECT pmid FROM analysis.citation ORDER BY 1").stdout.split() == [
+        "1",
+        "2",
+        "7",
+        "9",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run"],
+        ["run", "--query", "x", "--pmids", "1"],
+        ["run", "--pmids", "1,abc"],
+        ["run", "--pmids", "0"],
+        ["run", "--pmids", "99999999999"],
+        ["top", "--limit", "0"],
+        ["evidence", "clozapine"],
+        ["ingest", "files"],
+    ],
+)
+def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
+    outcome = run_command(*arguments)
+    assert outcome.status == 2
+    assert "Error" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://nobody:hunter2@127.0.0.1:9/none", "cannot be reached"),
+        ("mysql://nobody:hunter2@host/none", "only postgresql://"),
+        ("what is this", "is not an address"),
+    ],
+)
+def test_a_database_that_cannot_be_used_gets_one_sentence_without_the_password(address: str, said: str) -> None:
+    outcome = run_command("status", COMENTION_DATABASE__URL=address)
+    assert outcome.status == 1
+    assert said in outcome.stderr
+    assert "hunter2" not in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_missing_database_says_how_to_create_it(database_address: str) -> None:
+    address = database_address.replace("/test_", "/missing_")
+    outcome = run_command("status", COMENTION_DATABASE__URL=address)
+    assert outcome.status == 1
+    assert "createdb missing_" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_an_annotator_that_does_not_exist_or_does_not_load_is_named(comention: Comention, two_pairs: Path) -> None:
+    comention("ingest", "files", two_pairs)
+    unknown = comention("annotate", "--annotator", "nonsense")
+    assert unknown.status == 1
+    assert "nonsense" in unknown.stderr
+    assert "lexicon" in unknown.stderr
+    broken = comention("annotate", "--annotator", "broken")
+    assert (broken.status, broken.stderr.strip()) == (
+        1,
+        "comention: the broken annotator cannot be loaded: it is broken",
+    )
+
+
+def test_a_full_disk_is_said_in_one_sentence(comention: Comention, two_pairs: Path) -> None:
+    comention(
+        "db",
+        "psql",
+        "--",
+        "-c",
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+        "'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$",
+        "-c",
+        "CREATE TRIGGER full_disk BEFORE INSERT ON comention.sentence EXECUTE FUNCTION full_disk()",
+    )
+    outcome = comention("run", two_pairs)
+    assert outcome.status == 1
+    assert "has no room left on its disk" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    comention("db", "psql", "--", "-c", "DROP TRIGGER full_disk ON comention.sentence")
+    assert comention("run", two_pairs).status == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(comention: Comention, two_pairs: Path, database_address: str) -> None:
+    comention("run", two_pairs)
+    process = subprocess.Popen(
+        [*COMMAND, "top"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=command_environment(COMENTION_DATABASE__URL=database_address),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+    process.stderr.close()
+
+
+def test_hostile_text_cannot_steer_the_terminal(comention: Comention, tmp_path: Path) -> None:
+    path = write_articles(
+        tmp_path / "a.xml",
+        [article_xml(1, "Clozapine \u009b31m caused \u202e agranulocytosis [bold]x[/bold].", title="[red]Title[/red]")],
+    )
+    comention("run", path)
+    shown = comention("evidence", "clozapine", "agranulocytosis").stdout
+    assert "[bold]x[/bold]" in shown
+    assert "[red]Title[/red]" in shown
+    assert "\u009b" not in shown
+    assert "\u202e" not in shown
+
+
+def test_the_modules_that_run_are_those_of_this_project(tmp_path: Path) -> None:
+    """Flat package names are ours from whichever folder a command is typed in."""
+    program = (
+        "import comention, ingest, annotate, storage, pipeline, dashboard, migrations\n"
+        "for module in (comention, ingest, annotate, storage, pipeline, dashboard, migrations): print(module.__file__)"
+    )
+    (tmp_path / "unrelated.txt").write_text("")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        assert Path(line).is_relative_to(ROOT), line

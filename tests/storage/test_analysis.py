@@ -1,0 +1,211 @@
+"""What analysts rely on: the views, their comments, their statistics and their rights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from comention.errors import DatabaseError
+from storage.annotations import AnnotatedCitation, list_pending, save_annotations
+from storage.annotators import register_annotator
+from storage.citations import save_citations
+from storage.database import Database, parse_url
+from storage.embedded import EmbeddedPostgres
+from storage.names import NameTable
+from storage.queries import get_status, list_evidence, list_pairs, suggest_names
+from storage.runs import open_run
+from tests.builders import citation
+from tests.plugins.lexicon_annotator import LexiconAnnotator
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    annotator = LexiconAnnotator()
+    items = [
+        citation(
+            1, ["Clozapine caused agranulocytosis.", "Clozapine again, and clozapine: agranulocytosis."], year=2001
+        ),
+        citation(2, ["Lithium and clozapine, tremor."], year=2010),
+        citation(3, ["After clozapine agranulocytosis."], year=None),
+        citation(4, ["Clozapine caused agranulocytosis."], retracted=True),
+    ]
+    with open_run(database, kind="file", source="t", source_key="t") as run, database.transaction() as connection:
+        save_citations(connection, run.run_id, items)
+    annotator_id = register_annotator(database, annotator.info)
+    done = [
+        AnnotatedCitation(pending=item, results=tuple(annotator.annotate(item.sentences)))
+        for item in list_pending(database, annotator_id)
+    ]
+    save_annotations(database, annotator_id, NameTable(database), done)
+    return database
+
+
+def test_every_view_column_and_function_carries_a_comment(database: Database) -> None:
+    with database.transaction() as connection:
+        silent = connection.execute(
+            text(
+                """
+                SELECT c.relname || '.' || a.attname FROM pg_class c
+                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+                WHERE c.relnamespace = 'analysis'::regnamespace AND col_description(c.oid, a.attnum) IS NULL
+                UNION ALL
+                SELECT relname FROM pg_class
+                WHERE relnamespace = 'analysis'::regnamespace AND obj_description(oid, 'pg_class') IS NULL
+                UNION ALL
+                SELECT proname FROM pg_proc
+                WHERE pronamespace = 'analysis'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL
+                """
+            )
+        ).scalars()
+        assert list(silent) == []
+
+
+def test_the_pairs_of_a_drug_come_with_counts_and_years(filled: Database) -> None:
+    pairs = list_pairs(filled, drug="CLOZAPINE")
+    assert [(p.condition, p.sentence_count, p.citation_count, p.first_year, p.last_year) for p in pairs] == [
+        ("agranulocytosis", 3, 2, 2001, 2001),
+        ("tremor", 1, 1, 2010, 2010),
+    ]
+    assert [p.drug for p in list_pairs(filled, condition="tremors")] == [
+        "lithium",
+        "clozapine",
+    ]  # by NPMI where counts tie
+    assert list_pairs(filled, drug="aspirin") == []
+
+
+def test_association_counts_sentences_of_citations_that_are_not_retracted(filled: Database) -> None:
+    pair = list_pairs(filled, drug="clozapine", condition="agranulocytosis")[0]
+    # 7 sentences in three citations; clozapine in 4 of them, agranulocytosis in 3, both in 3.
+    assert pair.expected_sentence_count == pytest.approx(4 * 3 / 7)
+    assert pair.npmi == pytest.approx(math.log(3 * 7 / (4 * 3)) / -math.log(3 / 7))
+
+
+def test_evidence_has_every_span_and_the_newest_first(filled: Database) -> None:
+    evidence = list_evidence(filled, "clozapine", "agranulocytosis")
+    assert [item.pmid for item in evidence] == [1, 1, 3]
+    repeated = next(item for item in evidence if "again" in item.text)
+    assert [repeated.text[a:b] for a, b in repeated.drug_spans] == ["Clozapine", "clozapine"]
+    assert [repeated.text[a:b] for a, b in repeated.condition_spans] == ["agranulocytosis"]
+
+
+def test_mention_text_is_the_slice_of_its_sentence_and_of_its_citation(filled: Database) -> None:
+    with filled.transaction() as connection:
+        rows = connection.execute(
+            text(
+                """
+                SELECT count(*) AS mentions,
+                       count(*) FILTER (WHERE m.text <> substr(s.text, m.start_char + 1, m.end_char - m.start_char)
+                           OR m.text <> substr(c.title || E'\\n' || c.abstract, s.start_char + m.start_char + 1,
+                                               m.end_char - m.start_char)) AS wrong
+                FROM analysis.mention m
+                JOIN analysis.sentence s USING (sentence_id)
+                JOIN analysis.citation c ON c.pmid = m.pmid
+                """
+            )
+        ).one()
+    assert (rows.mentions, rows.wrong) == (12, 0)
+
+
+def test_similar_names_are_suggested(filled: Database) -> None:
+    assert suggest_names(filled, "Drug", "clozapin") == ["clozapine"]
+    assert suggest_names(filled, "Condition", "clozapin") == []
+
+
+def test_status_counts_what_is_there(filled: Database) -> None:
+    status = get_status(filled)
+    assert (status.citations, status.retracted, status.pairs) == (4, 1, 3)
+    assert [(one.name, one.done, one.owed, one.mentions) for one in status.annotators] == [("lexicon", 4, 0, 12)]
+
+
+counts = st.integers(1, 10**6)
+
+
+@pytest.fixture(scope="module")
+def statistics(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
+    database = Database(parse_url(postgres.create_database("statistics", template=template), connect_timeout=10))
+    yield database
+    database.close()
+    postgres.drop_database("statistics")
+
+
+def tables(n_pair: int, drug_only: int, condition_only: int, neither: int) -> dict[str, int]:
+    return {
+        "pair": n_pair,
+        "drug": n_pair + drug_only,
+        "condition": n_pair + condition_only,
+        "n": n_pair + drug_only + condition_only + neither,
+    }
+
+
+@given(st.builds(tables, st.integers(0, 10**4), st.integers(0, 10**5), st.integers(0, 10**5), st.integers(1, 10**7)))
+def test_statistics_agree_with_their_formulas(statistics: Database, table: dict[str, int]) -> None:
+    with statistics.transaction() as connection:
+        npmi, g2 = connection.execute(
+            text(
+                "SELECT analysis.npmi(:pair, :drug, :condition, :n), "
+                "analysis.log_likelihood_ratio(:pair, :drug, :condition, :n)"
+            ),
+            table,
+        ).one()
+    pair, drug, condition, n = table["pair"], table["drug"], table["condition"], table["n"]
+    if pair == 0:
+        assert npmi == -1
+    else:
+        joint = pair / n
+        assert npmi == pytest.approx(math.log(joint / (drug / n * condition / n)) / -math.log(joint), abs=1e-9)
+    observed = [[pair, drug - pair], [condition - pair, n - drug - condition + pair]]
+    rows, columns = [drug, n - drug], [condition, n - condition]
+    expected_g2 = 2 * sum(
+        observed[i][j] * math.log(observed[i][j] * n / (rows[i] * columns[j]))
+        for i in (0, 1)
+        for j in (0, 1)
+        if observed[i][j]
+    )
+    assert g2 == pytest.approx(max(0, expected_g2), abs=1e-4, rel=1e-6)
+
+
+def test_statistics_of_nothing_are_null(statistics: Database) -> None:
+    with statistics.transaction() as connection:
+        row = connection.execute(
+            text(
+                "SELECT analysis.npmi(NULL, 1, 1, 1), analysis.npmi(1, 1, 1, 0), analysis.log_likelihood_ratio(1, 1, 1, NULL)"
+            )
+        ).one()
+    assert tuple(row) == (None, None, None)
+
+
+VIEWS = ("annotator", "citation", "cooccurrence", "evidence", "ingest_exception", "ingest_run", "mention", "sentence")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_analyst_reads_every_view(filled: Database, view: str) -> None:
+    with filled.transaction() as connection:
+        connection.execute(text("SET LOCAL ROLE analyst"))
+        connection.execute(text(f"SELECT * FROM analysis.{view}")).all()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM comention.mention",
+        "DELETE FROM analysis.citation",
+        "INSERT INTO analysis.annotator (name) VALUES ('x')",
+        "SELECT comention.fold_counts()",
+        "CREATE TABLE analysis.mine (a integer)",
+        "CREATE TABLE comention.mine (a integer)",
+        "DROP VIEW analysis.citation",
+    ],
+)
+def test_an_analyst_writes_nothing_and_sees_nothing_private(filled: Database, statement: str) -> None:
+    def write() -> None:
+        with filled.transaction() as connection:
+            connection.execute(text("SET LOCAL ROLE analyst"))
+            connection.execute(text(statement))
+
+    with pytest.raises(DatabaseError, match="does not allow"):
+        write()

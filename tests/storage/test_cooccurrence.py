@@ -1,0 +1,204 @@
+"""The counts are what a recount gives, after any sequence of changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from comention.types import DeletedCitation
+from storage.annotations import AnnotatedCitation, list_pending, save_annotations
+from storage.annotators import promote_annotator, register_annotator
+from storage.citations import ReadCitation, delete_citations, save_citations
+from storage.cooccurrence import find_drift, fold_counts
+from storage.database import Database, parse_url
+from storage.embedded import EmbeddedPostgres
+from storage.names import NameTable
+from storage.removal import remove_citations
+from storage.runs import open_run
+from tests.builders import citation
+from tests.plugins.lexicon_annotator import LexiconAnnotator
+
+SENTENCES = st.sampled_from(
+    [
+        "Clozapine caused agranulocytosis.",
+        "Clozapine and lithium caused tremor and rash.",
+        "Lithium was given.",
+        "Tremor after clozapine, tremor after CLOZAPINE.",
+        "Nothing of note.",
+    ]
+)
+PMIDS = st.integers(1, 4)
+CITATIONS = st.builds(
+    lambda pmid, sentences, day, year, retracted: citation(
+        pmid, sentences, revised_on=dt.date(2020, 1, day), year=year, retracted=retracted
+    ),
+    PMIDS,
+    st.lists(SENTENCES, max_size=3),
+    st.integers(1, 28),
+    st.sampled_from([None, 1999, 2020]),
+    st.booleans(),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("store"), st.lists(CITATIONS, min_size=1, max_size=4)),
+    st.tuples(st.just("delete"), st.lists(PMIDS, min_size=1, max_size=2)),
+    st.tuples(st.just("annotate"), st.integers(0, 1)),
+    st.tuples(st.just("annotate"), st.integers(0, 1)),
+    st.tuples(st.just("fold"), st.none()),
+    st.tuples(st.just("promote"), st.integers(0, 1)),
+    st.tuples(st.just("remove"), PMIDS),
+)
+_numbers = count(1)
+
+
+@contextmanager
+def fresh_database(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
+    name = f"counts_{next(_numbers)}"
+    database = Database(parse_url(postgres.create_database(name, template=template), connect_timeout=10))
+    try:
+        yield database
+    finally:
+        database.close()
+        postgres.drop_database(name)
+
+
+class History:
+    """The database, and beside it what a plain recount in Python says."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.annotators = [LexiconAnnotator(), LexiconAnnotator(name="other")]
+        self.numbers = [register_annotator(database, annotator.info) for annotator in self.annotators]
+        self.promoted = 0
+
+    def store(self, items: list[ReadCitation]) -> None:
+        with (
+            open_run(self.database, kind="file", source="t", source_key="t") as run,
+            self.database.transaction() as connection,
+        ):
+            save_citations(connection, run.run_id, items)
+
+    def delete(self, pmids: list[int]) -> None:
+        with (
+            open_run(self.database, kind="file", source="t", source_key="t") as run,
+            self.database.transaction() as connection,
+        ):
+            delete_citations(connection, run.run_id, [DeletedCitation(pmid=pmid) for pmid in pmids])
+
+    def annotate(self, which: int) -> None:
+        annotator = self.annotators[which]
+        done = [
+            AnnotatedCitation(pending=item, results=tuple(annotator.annotate(item.sentences)))
+            for item in list_pending(self.database, self.numbers[which])
+        ]
+        save_annotations(self.database, self.numbers[which], NameTable(self.database), done)
+
+    def fold(self, _: None) -> None:
+        fold_counts(self.database)
+
+    def promote(self, which: int) -> None:
+        promote_annotator(self.database, self.numbers[which])
+        self.promoted = which
+
+    def remove(self, pmid: int) -> None:
+        remove_citations(self.database, first_pmid=pmid, last_pmid=pmid, source_keys=[])
+
+    def check(self) -> None:
+        assert find_drift(self.database) == []
+        assert self.shown() == self.recounted()
+
+    def shown(self) -> dict[tuple[str, str], tuple[int, int, int | None, int | None]]:
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                text(
+                    "SELECT drug, condition, sentence_count, citation_count, first_year, last_year "
+                    "FROM analysis.cooccurrence"
+                )
+            )
+            return {(row[0], row[1]): (row[2], row[3], row[4], row[5]) for row in rows}
+
+    def recounted(self) -> dict[tuple[str, str], tuple[int, int, int | None, int | None]]:
+        """Count in Python from sentences and mentions alone, without any of the project's SQL for counts."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                text(
+                    "SELECT m.pmid, m.sentence_id, m.label, m.concept, c.year FROM analysis.mention m "
+                    "JOIN analysis.citation c USING (pmid) WHERE NOT c.retracted"
+                )
+            ).all()
+        by_sentence: dict[tuple[int, int, int | None], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for pmid, sentence_id, label, concept, year in rows:
+            by_sentence[pmid, sentence_id, year][label].add(concept)
+        sentences: Counter[tuple[str, str]] = Counter()
+        pmids: dict[tuple[str, str], set[int]] = defaultdict(set)
+        years: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for (pmid, _, year), found in by_sentence.items():
+            for drug in found["Drug"]:
+                for condition in found["Condition"]:
+                    sentences[drug, condition] += 1
+                    pmids[drug, condition].add(pmid)
+                    if year is not None:
+                        years[drug, condition].add(year)
+        return {
+            pair: (
+                sentences[pair],
+                len(pmids[pair]),
+                min(years[pair], default=None),
+                max(years[pair], default=None),
+            )
+            for pair in sentences
+        }
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, min_size=1, max_size=12))
+def test_counts_agree_with_a_recount_after_every_step(
+    postgres: EmbeddedPostgres, template: str, steps: list[tuple[str, object]]
+) -> None:
+    with fresh_database(postgres, template) as database:
+        history = History(database)
+        for name, argument in steps:
+            getattr(history, name)(argument)
+            history.check()
+
+
+def test_a_retraction_takes_its_counts_out_and_its_lifting_brings_them_back(database: Database) -> None:
+    history = History(database)
+    history.store([citation(1)])
+    history.annotate(0)
+    assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
+    history.store([citation(1, retracted=True, revised_on=dt.date(2021, 1, 1))])
+    assert history.shown() == {}
+    history.store([citation(1, revised_on=dt.date(2022, 1, 1))])
+    assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
+    history.check()
+
+
+def test_folding_changes_no_sum_and_leaves_no_delta(database: Database) -> None:
+    history = History(database)
+    history.store([citation(1), citation(2)])
+    history.annotate(0)
+    before = history.shown()
+    assert fold_counts(database) > 0
+    assert history.shown() == before
+    assert fold_counts(database) == 0
+    history.delete([1, 2])
+    fold_counts(database)
+    with database.transaction() as connection:
+        assert connection.execute(text("SELECT count(*) FROM comention.cooccurrence_count")).scalar_one() == 0
+
+
+def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) -> None:
+    history = History(database)
+    history.store([citation(1)])
+    history.annotate(0)
+    fold_counts(database)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE comention.cooccurrence_count SET sentence_count = sentence_count + 1"))
+    assert len(find_drift(database)) == 4  # the pair, its two margins and the whole
