@@ -13,7 +13,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format compact clean
+.PHONY: help install demo test lint format reference compact clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lint: $(VENV)/.installed-dev ## Check format, style, types and the import contra
 format: $(VENV)/.installed-dev ## Put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(VENV)/.installed-dev ## Write the pages under docs/reference from the program
+	$(BIN)/python -m pipeline.reference
 
 clean: ## Remove .venv and caches; databases stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

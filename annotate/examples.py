@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from annotate.corpora import AnnotatedSentence, Span, disjoint_spans
 from annotate.folder import SPECIAL_PIECES, Head
+from annotate.pieces import special_ids
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -47,7 +48,7 @@ def build_examples(
     """
     tag_ids = {tag: index for index, tag in enumerate(head.tags)}
     blank = np.array([tag == "O" or tag[2:] not in annotated_labels for tag in head.tags])
-    cls, sep = (tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
+    cls, sep = special_ids(tokenizer)
     window = max_pieces - SPECIAL_PIECES
     examples = []
     encodings = tokenizer.encode_batch([sentence.text for sentence in sentences], add_special_tokens=False)

@@ -130,7 +130,12 @@ class ModelFolder:
 
     def config_fields(self) -> dict[str, object]:
         """Return what of the configuration changes the mentions."""
-        return {"tags": self.head.tags, "decides": self.decides, "max_pieces": self.max_pieces}
+        return {
+            **self.shape.to_config(),
+            "tags": self.head.tags,
+            "decides": self.decides,
+            "max_pieces": self.max_pieces,
+        }
 
 
 def open_folder(path: Path) -> ModelFolder:
@@ -151,22 +156,31 @@ def open_folder(path: Path) -> ModelFolder:
     shape = BertShape.from_config(config, config_path)
     ours: dict[str, Any] | None = config.get("comention")
     if ours is None:
-        heads: tuple[Head, ...] = (Head(name="hub", tags=_hub_tags(config, config_path), prefix="classifier"),)
-        ours = {"decides": "hub", "max_pieces": shape.positions, "version": "0", "name": path.name}
-    else:
-        heads = tuple(
-            Head(name=name, tags=head_tags(tuple(labels)), prefix=f"heads.{name}")
-            for name, labels in ours["heads"].items()
+        return ModelFolder(
+            path=path,
+            shape=shape,
+            heads=(Head(name="hub", tags=_hub_tags(config, config_path), prefix="classifier"),),
+            decides="hub",
+            max_pieces=shape.positions,
+            version="0",
+            name=path.name,
         )
-    return ModelFolder(
-        path=path,
-        shape=shape,
-        heads=heads,
-        decides=ours["decides"],
-        max_pieces=min(ours["max_pieces"], shape.positions),
-        version=ours["version"],
-        name=ours["name"],
-    )
+    try:
+        heads = {
+            name: Head(name=name, tags=head_tags(tuple(labels)), prefix=f"heads.{name}")
+            for name, labels in ours["heads"].items()
+        }
+        return ModelFolder(
+            path=path,
+            shape=shape,
+            heads=tuple(heads.values()),
+            decides=heads[ours["decides"]].name,
+            max_pieces=min(ours["max_pieces"], shape.positions),
+            version=ours["version"],
+            name=ours["name"],
+        )
+    except KeyError as error:
+        raise AnnotatorError(f"{config_path} has no {error} in its part 'comention'") from None
 
 
 def _hub_tags(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:

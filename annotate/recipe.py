@@ -42,6 +42,7 @@ class Recipe(_Table):
     name: str
     description: str = ""
     licence: str = ""
+    notes: str = Field(default="", description="what was measured with it, in Markdown, for the model card")
     seed: int = 13
     epochs: int = Field(default=6, ge=1)
     batch_sentences: int = Field(default=32, ge=1)

@@ -25,6 +25,8 @@ from annotate.folder import (
     load_weights,
     save_folder,
 )
+from annotate.model_card import TrainingReport, write_card
+from annotate.pieces import load_tokenizer
 from annotate.precision import has_fast_bf16
 from annotate.recipe import Recipe
 from annotate.trainable import TrainableTagger, permitted_tags_loss
@@ -46,16 +48,6 @@ class TrainingStep:
     step: int
     steps: int
     loss: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingReport:
-    """What a run did: examples by corpus, pieces kept, and the mean loss of every epoch."""
-
-    recipe: str
-    examples: Mapping[str, int]
-    vocabulary: int
-    epoch_losses: tuple[float, ...]
 
 
 def find_base() -> Path:
@@ -88,8 +80,13 @@ def train(
     ``base`` is a BERT folder, ``corpora`` the folder that the recipe's paths start from.
 
     Raises:
-        AnnotatorError: the base, a corpus or a text for the vocabulary is missing or cannot be read.
+        AnnotatorError: the base, a corpus or a text for the vocabulary is missing or cannot be read, or ``out`` cannot be
+            made.
     """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnnotatorError(f"the folder {out} cannot be made: {error}") from error
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     heads = tuple(
@@ -125,7 +122,7 @@ def train(
         name=recipe.name,
     )
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    save_folder(out, folder=folder, weights=state, tokenizer_json=tokenizer.to_str(), card=_card(recipe, report))
+    save_folder(out, folder=folder, weights=state, tokenizer_json=tokenizer.to_str(), card=write_card(recipe, report))
     return report
 
 
@@ -147,15 +144,11 @@ def _load_sentences(
 
 def _load_base(base: Path) -> tuple[Tokenizer, BertShape, dict[str, torch.Tensor]]:
     """Load an encoder's tokenizer, sizes and weights; names get the prefix ``bert.`` where they lack it."""
-    from tokenizers import Tokenizer
-
     config = base / CONFIG
     if not config.is_file() or not (base / TOKENIZER).is_file():
         raise AnnotatorError(f"the base {base} is no model folder: config.json or tokenizer.json is missing")
     shape = BertShape.from_config(json.loads(config.read_text(encoding="utf-8")), config)
-    tokenizer = Tokenizer.from_file(str(base / TOKENIZER))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    tokenizer = load_tokenizer(base / TOKENIZER)
     weights = load_weights(base)
     return tokenizer, shape, {f"bert.{name.removeprefix('bert.')}": tensor for name, tensor in weights.items()}
 
@@ -247,23 +240,3 @@ def _batch_loss(model: TrainableTagger, batch: Sequence[Example]) -> torch.Tenso
             total = total + permitted_tags_loss(head(tagged).float(), permitted) * len(tagged)
             count += len(tagged)
     return total / max(count, 1)
-
-
-def _card(recipe: Recipe, report: TrainingReport) -> str:
-    """Write the model card."""
-    rows = "\n".join(f"| {name} | {count:,} |" for name, count in report.examples.items())
-    return f"""# {recipe.name}
-
-{recipe.description}
-
-Licence: {recipe.licence or "not stated"}.
-
-| guideline and training corpus | sentences |
-|---|---|
-{rows}
-
-Vocabulary: {report.vocabulary:,} word pieces. Recipe: {recipe.epochs} epochs, batches of {recipe.batch_sentences}
-sentences, learning rate {recipe.learning_rate:g}, seed {recipe.seed}. Mean loss by epoch: {
-        ", ".join(f"{loss:.4f}" for loss in report.epoch_losses)
-    }.
-"""

@@ -73,7 +73,9 @@ def prune_vocabulary(tokenizer: Tokenizer, texts: Iterable[str], least_count: in
         if side in (document.get("post_processor") or {}):
             piece = document["post_processor"][side][0]
             document["post_processor"][side] = [piece, new[piece]]
-    return Tokenizer.from_str(json.dumps(document)), [old[piece] for piece in kept]
+    pruned = Tokenizer.from_str(json.dumps(document))
+    pruned.encode_special_tokens = tokenizer.encode_special_tokens  # which the text form leaves out
+    return pruned, [old[piece] for piece in kept]
 
 
 def _count(tokenizer: Tokenizer, texts: list[str], counts: Counter[int]) -> None:

@@ -31,7 +31,7 @@ class Window:
         return self.end - self.start + SPECIAL_PIECES
 
 
-def cut(sentence: int, pieces: int, size: int) -> Iterator[Window]:
+def cut_windows(sentence: int, pieces: int, size: int) -> Iterator[Window]:
     """Cut ``pieces`` pieces into windows of at most ``size``, neighbours sharing a quarter of it.
 
     The kept ranges follow one another without gap or overlap; a border lies in the middle of what two windows share.
@@ -45,7 +45,7 @@ def cut(sentence: int, pieces: int, size: int) -> Iterator[Window]:
         start, kept = end - shared, keep_end
 
 
-def batches(windows: Sequence[Window], most_rows: int) -> Iterator[list[Window]]:
+def group_windows(windows: Sequence[Window], most_rows: int) -> Iterator[list[Window]]:
     """Group windows, in their order, so that each group takes at most ``most_rows`` rows or is a single window."""
     batch: list[Window] = []
     rows = 0

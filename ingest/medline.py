@@ -87,8 +87,8 @@ def _parse_intact(window: RecordWindow, prolog: Prolog) -> Iterator[_Parsed]:
     """
     from lxml import etree
 
-    # Without comments every child is an element, and the text around one is one piece. This parser sees no document type, so there is no entity to
-    # resolve but XML's own five; resolve_entities=False would make it pass over an unknown one without an error.
+    # Without comments every child is an element. There is no document type here, so no entity to resolve but XML's own
+    # five; resolve_entities=False would not keep others out but pass over them without an error.
     parser = etree.XMLPullParser(
         events=("end",),
         tag=prolog.record_tags,
@@ -101,7 +101,7 @@ def _parse_intact(window: RecordWindow, prolog: Prolog) -> Iterator[_Parsed]:
     try:
         parser.feed(prolog.opening)
         while piece := window.next_piece():
-            if b"\0" in piece:
+            if b"\0" in piece:  # which some versions of libxml2 take for the end of their input
                 raise _DamageError("it holds a NUL character")
             if window.held_bytes > MAX_RECORD_BYTES:
                 raise _DamageError(f"it is longer than {MAX_RECORD_BYTES} bytes")
@@ -132,7 +132,7 @@ def _finished_record(parser: XMLPullParser) -> _Element | None:
 
 
 def _parse_element(record: _Element, prolog: Prolog) -> Iterator[_Parsed]:
-    """Parse a record and free everything before it; it goes itself with the next, for the text after it is not read yet."""
+    """Parse a record and free what came before it; it goes with the next, for the text after it is not read yet."""
     parent = record.getparent()
     if parent is not None and len(parent) > 1:
         yield from _refuse_strays(parent, prolog)

@@ -48,7 +48,7 @@ def parse_article(article: _Element) -> Citation:
     """Read a ``PubmedArticle``, or the ``MedlineCitation`` that stands alone in a legacy ``MedlineCitationSet``.
 
     Raises:
-        RecordError: it has no usable PMID, or neither a title nor an abstract.
+        RecordError: it has no usable PMID, or no title in any language and no abstract.
     """
     citation = article if article.tag == "MedlineCitation" else article.find("MedlineCitation")
     if citation is None:
@@ -57,7 +57,8 @@ def parse_article(article: _Element) -> Citation:
     pmid, version = _own_pmid(record)
     body = _children(_first(record, "Article"))
     text, sections = compose_text(element_text(_first(body, "ArticleTitle")), _below(body, "Abstract", "AbstractText"))
-    _require_text(text, pmid)
+    vernacular_title = _text(body, "VernacularTitle")
+    _require_text(text, vernacular_title, pmid)
     data = None if article is citation else article.find("PubmedData")
     article_ids = _article_ids(_children(data))
     corrections = tuple(_corrections(record))
@@ -77,7 +78,7 @@ def parse_article(article: _Element) -> Citation:
         substances=tuple(_substances(record)),
         keywords=tuple(_texts(record, "KeywordList", "Keyword")),
         languages=tuple(_own_texts(body, "Language")),
-        vernacular_title=_text(body, "VernacularTitle"),
+        vernacular_title=vernacular_title,
         other_abstracts=_other_abstracts(record),
         doi=_doi(body) or article_ids.get("doi"),
         pmc=article_ids.get("pmc") or _legacy_pmc(record),
@@ -91,7 +92,7 @@ def parse_book_article(article: _Element) -> Citation:
     """Read a ``PubmedBookArticle``: a chapter, whose journal title is the title of its book, or a whole book.
 
     Raises:
-        RecordError: it has no usable PMID, or neither a title nor an abstract.
+        RecordError: it has no usable PMID, or no title in any language and no abstract.
     """
     document = article.find("BookDocument")
     if document is None:
@@ -102,7 +103,8 @@ def parse_book_article(article: _Element) -> Citation:
     book_title = _text(book, "BookTitle")
     title = _text(record, "ArticleTitle") or book_title or ""
     text, sections = compose_text(title, _below(record, "Abstract", "AbstractText"))
-    _require_text(text, pmid)
+    vernacular_title = _text(record, "VernacularTitle")
+    _require_text(text, vernacular_title, pmid)
     article_ids = _article_ids(_children(article.find("PubmedBookData"))) | _article_ids(record)
     publication_types = tuple(_terms(record["PublicationType"]))
     published = parse_date(_first(book, "PubDate")) or parse_date(_first(record, "ContributionDate"))
@@ -117,7 +119,7 @@ def parse_book_article(article: _Element) -> Citation:
         publication_types=publication_types,
         keywords=tuple(_texts(record, "KeywordList", "Keyword")),
         languages=tuple(_own_texts(record, "Language")),
-        vernacular_title=_text(record, "VernacularTitle"),
+        vernacular_title=vernacular_title,
         doi=article_ids.get("doi"),
         pmc=article_ids.get("pmc"),
         retracted=_is_retracted(publication_types, ()),
@@ -157,9 +159,10 @@ def _own_pmid(record: _Children) -> tuple[int, int]:
     return parse_pmid(element)
 
 
-def _require_text(text: str, pmid: int) -> None:
-    if not text:
-        raise RecordError("has neither a title nor an abstract", pmid)
+def _require_text(text: str, vernacular_title: str | None, pmid: int) -> None:
+    """Refuse a record that says nothing; one with a vernacular title alone is a citation, with an empty text."""
+    if not text and not vernacular_title:
+        raise RecordError("has no title in any language and no abstract", pmid)
 
 
 def _positive(text: str | None) -> int | None:

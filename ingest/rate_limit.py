@@ -36,6 +36,10 @@ The tenth above one second takes up what the network adds to one request and not
 """
 
 
+_OVERSLEPT_AT_MOST = 10
+"""Turns that a process may oversleep one after the other before it takes one all the same."""
+
+
 class Limiter(Protocol):
     """Gives callers their turn."""
 
@@ -63,14 +67,17 @@ class WindowLimiter:
         self._lock = threading.Lock()
 
     def acquire(self) -> None:
-        """Return when it is the caller's turn; callers are served in the order in which they come."""
+        """Return when it is the caller's turn.
+
+        The wait happens under the lock, so that what counts is when a caller was let go: one that overslept a turn
+        reserved for it would come too close to those after it.
+        """
         with self._lock:
-            turn = self._clock()
             if len(self._turns) == self._turns.maxlen:
-                turn = max(turn, self._turns[0] + self._period)
-            self._turns.append(turn)
-        while (wait := turn - self._clock()) > 0:
-            self._sleep(wait)
+                turn = self._turns[0] + self._period
+                while (wait := turn - self._clock()) > 0:
+                    self._sleep(wait)
+            self._turns.append(self._clock())
 
 
 # One atomic step on the server's own clock: clients' clocks differ between machines. The list holds the last turns
@@ -131,6 +138,15 @@ class RedisLimiter:
         Raises:
             RetryableFetchError: the server cannot be reached.
         """
+        for _ in range(_OVERSLEPT_AT_MOST):
+            turn = time.monotonic() + self._reserve_turn()
+            time.sleep(max(0.0, turn - time.monotonic()))
+            # A turn that was overslept by more than the margin is left unused: those after it would be too close.
+            if time.monotonic() - turn < (self._period - 1.0) / 2:
+                return
+
+    def _reserve_turn(self) -> float:
+        """Reserve the next turn and return how many seconds it is away."""
         import redis
 
         try:
@@ -140,7 +156,7 @@ class RedisLimiter:
                 f"the Redis at {self._where}, which keeps all workers together under NCBI's rate limit, cannot be used "
                 f"({type(error).__name__}); start it again, or correct COMENTION_REDIS__URL"
             ) from error
-        time.sleep(int(wait) / 1_000_000)
+        return int(wait) / 1_000_000
 
 
 def limiter_for(settings: NcbiSettings, redis_url: str | None = None) -> Limiter:

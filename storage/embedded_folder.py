@@ -32,7 +32,7 @@ class ServerFolder:
     """The files of one embedded server below ``<home>/<kind>``."""
 
     def __init__(self, home: Path, kind: str) -> None:
-        self.home = Path(os.path.abspath(home.expanduser()))
+        self.home = home.expanduser().absolute()
         self.kind = kind
         self.path = self.home / kind
         self.start_lock = self.path / "start.lock"
@@ -133,7 +133,7 @@ def pids_holding(path: Path) -> list[int]:
     pids = set()
     for entry in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if os.readlink(entry) == wanted:
+            if str(entry.readlink()) == wanted:
                 pids.add(int(entry.parts[2]))
         except OSError:  # not ours to see, or gone meanwhile
             continue

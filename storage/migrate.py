@@ -53,7 +53,7 @@ def alembic_config() -> Config:
 
 def schema_state(database: Database) -> SchemaState:
     """Compare the revision that the database records with those that this program knows."""
-    from alembic.script import ScriptDirectory
+    from migrations import revisions
 
     with database.transaction() as connection:
         found = connection.execute(
@@ -66,10 +66,9 @@ def schema_state(database: Database) -> SchemaState:
         )
     if recorded is None:
         return SchemaState.EMPTY
-    script = ScriptDirectory.from_config(alembic_config())
-    if recorded == script.get_current_head():
+    known = revisions()
+    if recorded == known[-1]:
         return SchemaState.CURRENT
-    known = {revision.revision for revision in script.walk_revisions()}
     return SchemaState.OLDER if recorded in known else SchemaState.NEWER
 
 
@@ -86,7 +85,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
     with database.transaction() as connection:
         # Taken first, so that two programs that start on an empty database do not both create it.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('comention.migrate'))"))
-        if _recorded_revision_is_unknown(database):
+        if schema_state(database) is SchemaState.NEWER:
             raise SchemaError(SchemaState.NEWER.advice("the database"))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -112,7 +111,3 @@ def drift(database: Database) -> list[str]:
             },
         )
         return [str(difference) for difference in compare_metadata(context, metadata)]
-
-
-def _recorded_revision_is_unknown(database: Database) -> bool:
-    return schema_state(database) is SchemaState.NEWER

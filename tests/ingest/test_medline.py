@@ -234,10 +234,16 @@ def test_empty_parts_are_left_out_with_their_labels() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "<ArticleTitle> \n</ArticleTitle>", "<ArticleTitle/><Abstract/>"])
-def test_neither_title_nor_abstract_is_refused(body: str) -> None:
+def test_no_title_in_any_language_and_no_abstract_is_refused(body: str) -> None:
     assert parse(article(body)) == [
-        RefusedRecord(position=1, pmid=1, reason="the record has neither a title nor an abstract")
+        RefusedRecord(position=1, pmid=1, reason="the record has no title in any language and no abstract")
     ]
+
+
+def test_a_vernacular_title_alone_is_a_citation_with_an_empty_text() -> None:
+    citation = parse_one(article("<ArticleTitle/><Language>dut</Language><VernacularTitle>Signalen.</VernacularTitle>"))
+    assert (citation.text, citation.vernacular_title) == ("", "Signalen.")
+    assert citation.sections == (Section(label="TITLE", start_char=0, end_char=0),)
 
 
 @pytest.mark.parametrize(

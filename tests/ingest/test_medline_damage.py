@@ -336,6 +336,7 @@ def test_a_record_that_never_ends_is_given_up_and_memory_stays_bounded() -> None
     endless = b"<PubmedArticle>" + b"<a>x</a>" * (MAX_RECORD_BYTES // 8)
     records, error = parse_until_error(io.BytesIO(article_set(article(1), endless, article(2))))
     assert pmids(records) == [1, 2]
+    assert "longer than" in refusals(records)[0].reason
     assert error is None
 
 

@@ -22,6 +22,7 @@ from comention.errors import RetryableFetchError, SettingsError
 from comention.settings import NcbiSettings
 from ingest.rate_limit import PERIOD, RedisLimiter, WindowLimiter, limiter_for
 from tests.ncbi import busiest_second
+from tests.timing import on_a_calm_machine
 
 
 class SimulatedTime:
@@ -53,23 +54,26 @@ def test_turns_keep_the_limit_over_any_period_and_come_as_early_as_it_allows(rat
 
 
 def test_four_threads_together_keep_the_limit_over_any_second() -> None:
-    limiter = WindowLimiter(10)
-    turns: list[float] = []
+    def measure() -> None:
+        limiter = WindowLimiter(10)
+        turns: list[float] = []
 
-    def take_turns() -> None:
-        for _ in range(7):
-            limiter.acquire()
-            turns.append(time.monotonic())
+        def take_turns() -> None:
+            for _ in range(7):
+                limiter.acquire()
+                turns.append(time.monotonic())
 
-    started = time.monotonic()
-    threads = [threading.Thread(target=take_turns) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(turns) == 28
-    assert busiest_second(turns) <= 10
-    assert 2 * PERIOD <= max(turns) - started < 2 * PERIOD + 0.8
+        started = time.monotonic()
+        threads = [threading.Thread(target=take_turns) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(turns) == 28
+        assert busiest_second(turns) <= 10
+        assert 2 * PERIOD <= max(turns) - started < 2 * PERIOD + 0.8
+
+    on_a_calm_machine(measure)
 
 
 def test_all_who_fetch_with_one_account_in_one_process_share_a_limiter() -> None:
@@ -88,7 +92,7 @@ def test_an_api_key_raises_the_limit_from_3_to_10(api_key: SecretStr | None, at_
     started = time.monotonic()
     for _ in range(at_once):
         limiter.acquire()
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < PERIOD
     limiter.acquire()
     assert time.monotonic() - started >= PERIOD
 
@@ -152,37 +156,40 @@ for _ in range(15):
 
 
 def test_two_processes_together_keep_the_limit_over_any_second(valkey: Valkey) -> None:
-    root = Path(__file__).parents[2]
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TURNS, valkey.url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
-        )
-        for _ in range(2)
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-    # Nobody begins before everybody is ready.
-    outputs = []
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    for worker in workers:
-        output, _ = worker.communicate(timeout=30)
-        assert worker.returncode == 0
-        outputs.append([float(line) for line in output.split()])
-    turns = [turn for output in outputs for turn in output]
-    assert len(turns) == 30
-    assert busiest_second(turns) <= 10
-    assert max(turns) - min(turns) < 2 * PERIOD + 0.8
-    # They really took turns at the same time.
-    assert max(map(min, outputs)) < min(map(max, outputs))
+    def measure() -> None:
+        root = Path(__file__).parents[2]
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-c", _TAKE_TURNS, valkey.url],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=root,
+                env={**os.environ, "PYTHONPATH": str(root)},
+            )
+            for _ in range(2)
+        ]
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+        # Nobody begins before everybody is ready.
+        outputs = []
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+        for worker in workers:
+            output, _ = worker.communicate(timeout=30)
+            assert worker.returncode == 0
+            outputs.append([float(line) for line in output.split()])
+        turns = [turn for output in outputs for turn in output]
+        assert len(turns) == 30
+        assert busiest_second(turns) <= 10
+        assert max(turns) - min(turns) < 2 * PERIOD + 0.8
+        # They really took turns at the same time.
+        assert max(map(min, outputs)) < min(map(max, outputs))
+
+    on_a_calm_machine(measure)
 
 
 def test_each_account_has_a_limit_of_its_own(valkey: Valkey) -> None:

@@ -1,0 +1,101 @@
+"""The reference pages under `docs/reference/`, written from the program itself: `make reference`.
+
+A test fails where a page differs from what this module writes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import BaseModel
+
+from comention.settings import Settings, setting_names
+from pipeline.cli import COMMANDS, cli
+
+if TYPE_CHECKING:
+    from storage.database import Database
+
+NOTE = "<!-- Written by `make reference`; change the program, not this page. -->"
+
+
+def commands_page() -> str:
+    """Return the page of commands: the help of each, as the terminal shows it at 100 columns."""
+    parts = [NOTE, "# Commands", "Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted."]
+    for name, command in _walk(cli, "comention"):
+        context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+        parts += [f"## {name}", f"```\n{command.get_help(context)}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=name)
+        for child in COMMANDS if command is cli else command.list_commands(context):
+            found = command.get_command(context, child)
+            if found is not None:
+                yield from _walk(found, f"{name} {child}")
+
+
+def settings_page() -> str:
+    """Return the page of settings, with their defaults and meanings."""
+    lines = [
+        NOTE,
+        "",
+        "# Settings",
+        "",
+        "Environment variables, or the same in `comention.toml` in the working folder "
+        "(`COMENTION_NCBI__EMAIL` is `email` under `[ncbi]`). The environment goes first.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    meanings = {}
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            for inner, inner_field in group.model_fields.items():
+                default = "" if inner_field.default is None else f"`{inner_field.default}`"
+                meanings[f"COMENTION_{name}__{inner}".upper()] = (default, inner_field.description)
+        else:
+            meanings[f"COMENTION_{name}".upper()] = ("the platform's folder for user data", field.description)
+    lines += [f"| `{name}` | {meanings[name][0]} | {meanings[name][1]} |" for name in setting_names()]
+    return "\n".join(lines) + "\n"
+
+
+def analysis_page(database: Database) -> str:
+    """Return the page of the analyst schema, from the comments in the database."""
+    from storage.describe import list_functions, list_views
+
+    parts = [
+        NOTE,
+        "# The schema `analysis`",
+        "What analysts read, as the role `analyst` or any role that is a member of it.",
+    ]
+    for view in list_views(database):
+        rows = "\n".join(f"| `{c.name}` | {c.type} | {c.comment} |" for c in view.columns)
+        parts += [f"## analysis.{view.name}", f"{view.comment}.", f"| column | type | meaning |\n|---|---|---|\n{rows}"]
+    parts.append("## Functions")
+    parts += [f"`analysis.{one.signature}`\n\n{one.comment}." for one in list_functions(database)]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_pages(folder: Path) -> None:
+    """Write all pages; the database that the analyst page is read from is made for it and thrown away."""
+    from storage.database import open_database
+
+    (folder / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (folder / "settings.md").write_text(settings_page(), encoding="utf-8")
+    with (
+        tempfile.TemporaryDirectory(prefix="comention-reference-") as home,
+        open_database(Settings(home=Path(home))) as database,
+    ):
+        (folder / "analysis.md").write_text(analysis_page(database), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages(Path(__file__).parent.parent / "docs" / "reference")
