@@ -38,8 +38,6 @@ class BioDecoder:
         allowed = np.array(
             [[not after.startswith("I-") or before[2:] == after[2:] for after in tags] for before in tags]
         )
-        # A tag "O" and a label "" would look alike above.
-        allowed[self._outside, self._inside] = False
         self._allowed = allowed
         self._transitions = np.where(allowed, 0.0, _FORBIDDEN)
 

@@ -73,7 +73,7 @@ class AnnotateSettings(_Group):
     precision: str = Field(
         default="auto", pattern="^(auto|fp32|bf16)$", description="auto takes bf16 where the processor has it"
     )
-    batch_citations: int = Field(default=256, ge=1, description="citations annotated and stored in one transaction")
+    batch_citations: int = Field(default=64, ge=1, description="citations annotated and stored in one transaction")
 
 
 class Settings(BaseSettings):

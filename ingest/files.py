@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -17,8 +17,10 @@ from ingest.medline import parse_records
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path, *, on_bytes: Callable[[int], None] | None = None) -> Iterator[Record]:
     """Read the records of a file of PubMed XML; its first bytes, not its name, tell whether it is packed.
+
+    ``on_bytes`` is told, record by record, how many bytes of the file have been read so far.
 
     Raises:
         SourceError: the file is missing, a folder, unreadable, empty or not PubMed's XML; or, after every whole
@@ -27,9 +29,17 @@ def read_records(path: Path) -> Iterator[Record]:
     with _opened(path) as file:
         if file.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
             with gzip.GzipFile(fileobj=file) as unpacked:
-                yield from parse_records(cast("BinaryIO", unpacked), source=str(path))
+                records = parse_records(cast("BinaryIO", unpacked), source=str(path))
+                yield from records if on_bytes is None else _reporting(records, file, on_bytes)
         else:
-            yield from parse_records(file, source=str(path))
+            records = parse_records(file, source=str(path))
+            yield from records if on_bytes is None else _reporting(records, file, on_bytes)
+
+
+def _reporting(records: Iterator[Record], file: BufferedReader, on_bytes: Callable[[int], None]) -> Iterator[Record]:
+    for record in records:
+        on_bytes(file.tell())
+        yield record
 
 
 def source_digest(path: Path) -> str:

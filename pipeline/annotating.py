@@ -23,10 +23,11 @@ def annotate_owed(
     from storage.annotators import register_annotator
 
     name = annotator_name or settings.annotator
-    bar = progress.add_task(f"annotate with {name}", total=None, unit="sentences")
+    bar = progress.add_task(f"annotate with {name}", total=None, unit="sentences", start=False)
     annotator = load_annotator(name, settings)
     citations, sentences = count_pending(database, register_annotator(database, annotator.info))
     progress.update(bar, total=sentences)
+    progress.start_task(bar)  # loading is over: the rate is that of annotating
     if not citations:
         return AnnotationCounts()
     return annotate_pending(

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 from rich.console import Console
@@ -47,14 +46,29 @@ def print_json(document: object) -> None:
     sys.stdout.write("\n")
 
 
-class RateColumn(ProgressColumn):
-    """Shows how many units a second have been done since the task began."""
+def _count(task: Task) -> float:
+    """Units done: the field ``count`` where the bar itself measures something else, as bytes of a file."""
+    count: float = task.fields.get("count", task.completed)
+    return count
+
+
+class CountColumn(ProgressColumn):
+    """Shows how many units have been done."""
 
     def render(self, task: Task) -> Text:
-        """Render ``1,234 citations/s``."""
-        unit: Any = task.fields.get("unit", "")
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {unit}/s", style="progress.data.speed")
+        """Render ``12,345``."""
+        return Text(f"{_count(task):,.0f}", style="progress.download")
+
+
+class RateColumn(ProgressColumn):
+    """Shows how many units a second have been done since the task started."""
+
+    def render(self, task: Task) -> Text:
+        """Render ``1,234 sentences/s``."""
+        seconds = task.finished_time or task.elapsed
+        if not seconds or not _count(task):
+            return Text("")
+        return Text(f"{_count(task) / seconds:,.0f} {task.fields.get('unit', '')}/s", style="progress.data.speed")
 
 
 @contextmanager
@@ -67,7 +81,7 @@ def progress_bars(console: Console | None = None) -> Iterator[Progress]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}"),
+        CountColumn(),
         RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),

@@ -23,17 +23,30 @@ def ingest_files(
     from storage.runs import IngestCounts
 
     splitter = RuleSplitter()
-    bar = progress.add_task("ingest", total=None, unit="records")
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+    bar = progress.add_task("ingest", total=sum(sizes), unit="records", count=0)
+    count = 0
+
+    def counted(records: int) -> None:
+        nonlocal count
+        count += records
+        progress.update(bar, count=count)
+
     reports = []
     for number, path in enumerate(paths, start=1):
-        progress.update(bar, description=f"ingest {number}/{len(paths)} {path.name}")
+        before = sum(sizes[: number - 1])
+        progress.update(bar, description=f"ingest {number}/{len(paths)} {path.name}", completed=before)
         try:
             report = ingest_file(
-                database, path, splitter, again=again, on_progress=lambda records: progress.advance(bar, records)
+                database,
+                path,
+                splitter,
+                again=again,
+                on_progress=counted,
+                on_bytes=lambda position, before=before: progress.update(bar, completed=before + position),  # type: ignore[misc]
             )
         except SourceError as error:
             report = SourceReport(source=str(path), counts=IngestCounts(), failure=str(error))
         reports.append(report)
-    done = progress.tasks[bar].completed
-    progress.update(bar, description=f"ingest {len(paths)} file{'s' * (len(paths) > 1)}", total=done)
+    progress.update(bar, description=f"ingest {len(paths)} file{'s' * (len(paths) > 1)}", completed=sum(sizes))
     return reports

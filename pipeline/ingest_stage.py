@@ -33,11 +33,24 @@ class SourceReport:
     failure: str | None = None
     already_read: bool = False
 
+    @property
+    def usable(self) -> bool:
+        """True where the source was read to its end and none of its records had to be refused."""
+        return self.failure is None and not self.counts.refused
+
 
 def ingest_file(
-    database: Database, path: Path, splitter: Splitter, *, again: bool = False, on_progress: OnProgress | None = None
+    database: Database,
+    path: Path,
+    splitter: Splitter,
+    *,
+    again: bool = False,
+    on_progress: OnProgress | None = None,
+    on_bytes: Callable[[int], None] | None = None,
 ) -> SourceReport:
     """Store a file of PubMed XML. A file that this version has read to its end is not read again, unless ``again``.
+
+    ``on_bytes`` is told how far into the file the reader has come.
 
     Raises:
         SourceError: the file cannot be opened; nothing was read. A file that breaks off later gives a report with a failure.
@@ -47,7 +60,8 @@ def ingest_file(
     if finished is not None:
         return SourceReport(source=str(path), counts=finished.counts, already_read=True)
     with open_run(database, kind="file", source=path.name, source_key=source_key) as run:
-        return _ingest(database, run, str(path), read_records(path), splitter, on_progress)
+        records = read_records(path, on_bytes=on_bytes)
+        return _ingest(database, run, str(path), records, splitter, on_progress)
 
 
 def ingest_pmids(

@@ -30,7 +30,7 @@ def inert(text: str) -> str:
 
 def pairs_table(pairs: Iterable[Pair], *, title: str) -> Table:
     """Build the table of pairs, in the order given."""
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
     table.add_column("drug", style=DRUG_STYLE, overflow="fold", min_width=13)
     table.add_column("condition", style=CONDITION_STYLE, overflow="fold", min_width=17)
     for heading in ("citations", "sentences", "NPMI", "G²", "years"):

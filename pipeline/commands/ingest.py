@@ -29,8 +29,8 @@ def ingest() -> None:
 def files(paths: tuple[Path, ...], again: bool, as_json: bool) -> None:
     """Store the records of files of PubMed XML: baseline and update files or E-utilities answers, .gz or not.
 
-    Every record is stored, or listed with the reason why not. A file that cannot be read is named and the others are stored;
-    the exit status is 1 then.
+    Every record is stored, or listed with the reason why not. A file that cannot be read is named and the others are stored.
+    The exit status is 1 where a file or a record could not be used.
     """
     from comention.settings import load_settings
     from storage.database import open_database
@@ -40,7 +40,7 @@ def files(paths: tuple[Path, ...], again: bool, as_json: bool) -> None:
     if as_json:
         print_json({"sources": [report_document(report) for report in reports]})
     show_reports(reports)
-    if any(report.failure for report in reports):
+    if not all(report.usable for report in reports):
         raise click.exceptions.Exit(1)
 
 
@@ -77,9 +77,17 @@ def show_reports(reports: list[SourceReport], *, exceptions_shown: int = 20) -> 
                 )
         if report.failure:
             console.print(f"  {report.failure}", style="red", markup=False, soft_wrap=True)
+    refused = sum(report.counts.refused for report in reports)
     if left_out > exceptions_shown:
         console.print(
             f"  and {left_out - exceptions_shown:,} more: {LIST_EXCEPTIONS}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if refused:
+        console.print(
+            f"{refused:,} record{'s' * (refused > 1)} refused, all others stored: correct what is wrong "
+            "where it comes from, and give the same command with the corrected file",
             markup=False,
             soft_wrap=True,
         )

@@ -100,7 +100,7 @@ def run(
         from pipeline.show import pairs_table
 
         stdout_console().print(pairs_table(pairs, title="Drugs and conditions in the same sentences, by citations"))
-    if counts.failed or any(report.failure for report in reports):
+    if counts.failed or not all(report.usable for report in reports):
         raise click.exceptions.Exit(1)
 
 

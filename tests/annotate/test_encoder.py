@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from annotate import encoder
 from annotate.decode import BioDecoder
 from annotate.encoder import PackedEncoder
 from annotate.folder import load_weights, open_folder
@@ -53,6 +54,25 @@ def test_a_window_yields_the_same_bits_in_any_company(
 ):
     together = packed.logits([WINDOWS[index] for index in chosen])
     assert np.array_equal(together, np.concatenate([alone[index] for index in chosen]))
+
+
+@pytest.mark.parametrize("lengths", [[1], [3, 3, 50], [60] * 9])
+def test_every_matrix_product_has_the_same_number_of_rows(
+    packed: PackedEncoder, monkeypatch: pytest.MonkeyPatch, lengths: list[int]
+):
+    """Bits that depend on the number of rows show on some processors only, so the cause is tested besides the effect."""
+    rows = []
+    for method in ("__call__", "gelu", "add"):
+        whole = getattr(encoder._Linear, method)
+
+        def watch(self, hidden, *others, whole=whole):
+            rows.append(len(hidden))
+            return whole(self, hidden, *others)
+
+        monkeypatch.setattr(encoder._Linear, method, watch)
+    packed.logits(random_windows(2, lengths))
+    assert len(rows) >= 9
+    assert set(rows) == {encoder.TILE}
 
 
 def test_without_the_private_operators_of_torch_the_logits_are_the_same(random_folder: Path):

@@ -37,6 +37,7 @@ LEXICON = {
     "rash": "B-Condition",
     "vitamin": "B-Drug",
     "[UNK]": "B-Condition",
+    "[MASK]": "B-Drug",
 }
 
 
@@ -73,7 +74,7 @@ def found(annotator: Annotator, sentence: str) -> list[tuple[str, str]]:
         ("a \U0001f600 \U00010330 rash \U0001f600", [("\U0001f600", "Condition"), ("\U00010330", "Condition"),
                                                       ("rash", "Condition"), ("\U0001f600", "Condition")]),
         ("\u00a0rash\u2009aspirin\u200b", [("rash", "Condition"), ("aspirin", "Drug")]),
-        ("the [SEP] aspirin [CLS] [PAD] rash", [("aspirin", "Drug"), ("rash", "Condition")]),
+        ("the [SEP] aspirin [CLS] [MASK] rash", [("aspirin", "Drug"), ("rash", "Condition")]),
         ("ra\x00sh ra\ufffdsh", [("ra\x00sh", "Condition"), ("ra\ufffdsh", "Condition")]),
         ("acid of the", []),
     ],

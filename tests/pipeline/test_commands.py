@@ -261,3 +261,27 @@ def test_the_modules_that_run_are_those_of_this_project(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
         assert Path(line).is_relative_to(ROOT), line
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (article_xml(None), "no PMID, refused: the record has no PMID"),
+        (article_xml(2, "A\x00B"), "PMID 2, refused: the record holds a NUL character"),
+        (article_xml(2, "p < 0.05"), "PMID 2, refused:"),
+        (article_xml(2, "&boom;"), "PMID 2, refused:"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_named_and_the_status_is_1(
+    comention: Comention, tmp_path: Path, bad: str, said: str
+) -> None:
+    path = write_articles(tmp_path / "a.xml", [article_xml(1), bad, article_xml(3)])
+    outcome = comention("ingest", "files", path)
+    assert outcome.status == 1
+    assert said in outcome.stderr
+    assert "1 record refused, all others stored: correct" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert comention("db", "psql", "--", "-Atc", "SELECT pmid FROM analysis.citation ORDER BY 1").stdout.split() == [
+        "1",
+        "3",
+    ]
