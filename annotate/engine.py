@@ -67,14 +67,14 @@ class BertAnnotator:
             self._encoder = PackedEncoder(folder, load_weights(folder.path), folder.head, dtype)
         except KeyError as error:
             raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
-        precision = str(dtype).removeprefix("torch.")
         self._info = AnnotatorInfo(
             name=name,
             version=folder.version,
             model=model,
             revision=folder.revision(),
             labels=folder.head.labels,
-            config_hash=_digest({**folder.config_fields(), "engine": VERSION, "precision": precision}),
+            # The precision as it is set: with "auto", machines of different kinds share one annotator over one corpus.
+            config_hash=_digest({**folder.config_fields(), "engine": VERSION, "precision": settings.precision}),
         )
 
     @property

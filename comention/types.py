@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+MAX_PMID = 2**31 - 1
+"""A PMID is a positive whole number that fits a Postgres integer; PubMed's have eight digits so far."""
+
 
 class DatePrecision(enum.StrEnum):
     """How much of a publication date PubMed states; the rest of the date is filled with ones."""

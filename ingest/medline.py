@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from comention.errors import SourceError
-from comention.types import Citation, DeletedCitation, Record, RefusedRecord
+from comention.types import MAX_PMID, Citation, DeletedCitation, Record, RefusedRecord
 from ingest.medline_prolog import Prolog, describe, read_prolog
-from ingest.medline_record import MAX_PMID, RecordError, parse_article, parse_book_article, parse_deletion
+from ingest.medline_record import RecordError, parse_article, parse_book_article, parse_deletion
 from ingest.medline_stream import MAX_RECORD_BYTES, RecordWindow
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from comention.errors import ComentionError
-from comention.types import Citation, Correction, DeletedCitation, Journal, Section, Term
+from comention.types import MAX_PMID, Citation, Correction, DeletedCitation, Journal, Section, Term
 from ingest.medline_dates import parse_date
 from ingest.medline_text import compose_text, element_text
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lxml.etree import _Element
-
-MAX_PMID = 2**31 - 1
-"""The largest PMID that is accepted: the database keeps it in four bytes with a sign."""
 
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _PMC = re.compile(r"PMC[0-9]+")

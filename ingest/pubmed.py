@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from comention.errors import FetchError, SourceError
 from comention.settings import NcbiSettings
-from comention.types import Citation, DeletedCitation, Record, RefusedRecord
+from comention.types import MAX_PMID, Citation, DeletedCitation, Record, RefusedRecord
 from ingest.entrez import EntrezClient, NothingFoundError, TransientError
 from ingest.pubmed_search import LISTED_AT_MOST, Slice, search_slice
 from ingest.rate_limit import Limiter, limiter_for
@@ -78,12 +78,12 @@ class PubMed:
         """
         wanted = enumerate(dict.fromkeys(pmids), start=1)
         while batch := list(itertools.islice(wanted, self._batch_size)):
-            known = [pmid for _, pmid in batch if 0 < pmid < 2**31]
+            known = [pmid for _, pmid in batch if 0 < pmid <= MAX_PMID]
             found = self._fetch_batch(known) if known else {}
             for position, pmid in batch:
                 record = found.get(pmid)
                 if record is None:
-                    missing = 0 < pmid < 2**31
+                    missing = 0 < pmid <= MAX_PMID
                     record = RefusedRecord(position=position, pmid=pmid, reason=_why_missing(pmid), missing=missing)
                 elif isinstance(record, RefusedRecord):
                     record = replace(record, position=position)
@@ -134,6 +134,6 @@ def _rank(record: Record) -> tuple[bool, int]:
 
 
 def _why_missing(pmid: int) -> str:
-    if 0 < pmid < 2**31:
+    if 0 < pmid <= MAX_PMID:
         return "NCBI returned no record for this PMID"
     return "this is no PMID: a PMID is a whole number above zero"

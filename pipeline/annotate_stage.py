@@ -20,6 +20,9 @@ from storage.cooccurrence import fold_counts
 from storage.database import Database
 from storage.names import NameTable
 
+MAX_MENTION_CHARACTERS = 500
+"""A longer span is no name of anything, and too long for the index of names."""
+
 FOLD_EVERY = 64
 """Batches after which the deltas are folded into the counts."""
 
@@ -79,7 +82,7 @@ def annotate_citations(annotator: Annotator, pending: Sequence[PendingCitation])
     """Annotate a batch; where the annotator cannot, its citations one by one, so that only the one at fault fails.
 
     Raises:
-        AnnotatorError: the annotator breaks its contract (the wrong number of results, a span outside the sentence).
+        AnnotatorError: the annotator breaks its contract and returns the wrong number of results.
     """
     try:
         results = _checked(annotator, [sentence for item in pending for sentence in item.sentences])
@@ -107,11 +110,30 @@ def _checked(annotator: Annotator, sentences: list[str]) -> list[SentenceAnnotat
             f"the annotator {name} returned {len(results)} results for {len(sentences)} sentences: "
             "it must return one for each, in order"
         )
-    for sentence, result in zip(sentences, results, strict=True):
-        for found in result.mentions:
-            if not 0 <= found.start_char < found.end_char <= len(sentence):
-                raise AnnotatorError(
-                    f"the annotator {name} returned the span [{found.start_char}, {found.end_char}) "
-                    f"for a sentence of {len(sentence)} characters"
-                )
-    return results
+    return [_acceptable(sentence, result) for sentence, result in zip(sentences, results, strict=True)]
+
+
+def _acceptable(sentence: str, result: SentenceAnnotation) -> SentenceAnnotation:
+    """Return the result, or a failure with the reason where the database would refuse it: the sentence fails alone."""
+    seen: set[tuple[int, int, str]] = set()
+    for found in result.mentions:
+        span = (found.start_char, found.end_char, found.label)
+        if not 0 <= found.start_char < found.end_char <= len(sentence):
+            wrong = f"the span [{found.start_char}, {found.end_char}) does not lie in its {len(sentence)} characters"
+        elif found.end_char - found.start_char > MAX_MENTION_CHARACTERS:
+            wrong = (
+                f"a mention of {found.end_char - found.start_char} characters is longer than {MAX_MENTION_CHARACTERS}"
+            )
+        elif not 0 <= found.score <= 1:  # NaN too
+            wrong = f"the score {found.score} does not lie between 0 and 1"
+        elif span in seen:
+            wrong = f"the {found.label} [{found.start_char}, {found.end_char}) is there twice"
+        elif result.status is AnnotationStatus.FAILED:
+            wrong = f"it failed ({result.detail}) and has mentions all the same"
+        else:
+            seen.add(span)
+            continue
+        return SentenceAnnotation(
+            status=AnnotationStatus.FAILED, detail=f"the annotator's answer cannot be used: {wrong}"
+        )
+    return result

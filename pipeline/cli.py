@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -61,6 +62,12 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status; a user never sees a traceback."""
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if not Path(argument).exists() and argument != argument.encode("utf-8", "replace").decode("utf-8", "replace"):
+            click.echo(
+                f"Error: {argument.encode('utf-8', 'replace').decode()!r} is not UTF-8, and no file either", err=True
+            )
+            sys.exit(2)
     try:
         status = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
     except click.exceptions.Abort:

@@ -42,8 +42,13 @@ def stderr_console() -> Console:
 
 def print_json(document: object) -> None:
     """Print one JSON document on stdout."""
-    json.dump(document, sys.stdout, ensure_ascii=False, indent=2, default=str)
-    sys.stdout.write("\n")
+    try:
+        json.dump(document, sys.stdout, ensure_ascii=False, indent=2, default=str)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Without its error number: with it, click would exit with a failure before `pipeline.cli.main` sees it.
+        raise BrokenPipeError from None
 
 
 def _count(task: Task) -> float:

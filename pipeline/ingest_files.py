@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 from comention.errors import SourceError
-from pipeline.ingest_stage import SourceReport, ingest_file
+from pipeline.ingest_stage import SourceReport, ingest_file, printable
 
 if TYPE_CHECKING:
     from storage.database import Database
@@ -35,7 +35,7 @@ def ingest_files(
     reports = []
     for number, path in enumerate(paths, start=1):
         before = sum(sizes[: number - 1])
-        progress.update(bar, description=f"ingest {number}/{len(paths)} {path.name}", completed=before)
+        progress.update(bar, description=f"ingest {number}/{len(paths)} {printable(path.name)}", completed=before)
         try:
             report = ingest_file(
                 database,
@@ -46,7 +46,7 @@ def ingest_files(
                 on_bytes=lambda position, before=before: progress.update(bar, completed=before + position),  # type: ignore[misc]
             )
         except SourceError as error:
-            report = SourceReport(source=str(path), counts=IngestCounts(), failure=str(error))
+            report = SourceReport(source=printable(str(path)), counts=IngestCounts(), failure=printable(str(error)))
         reports.append(report)
     progress.update(bar, description=f"ingest {len(paths)} file{'s' * (len(paths) > 1)}", completed=sum(sizes))
     return reports

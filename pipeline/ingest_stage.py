@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ingest.files import read_records, source_digest
 from ingest.pubmed import PubMed
 from ingest.sentences import split_citation
 from storage.citations import ReadCitation, delete_citations, save_citations
+from storage.cooccurrence import fold_counts
 from storage.database import Database
 from storage.runs import IngestCounts, IngestException, IngestRun, find_finished_run, open_run
 
@@ -58,10 +60,10 @@ def ingest_file(
     source_key = f"file:{source_digest(path)}"
     finished = None if again else find_finished_run(database, source_key)
     if finished is not None:
-        return SourceReport(source=str(path), counts=finished.counts, already_read=True)
-    with open_run(database, kind="file", source=path.name, source_key=source_key) as run:
-        records = read_records(path, on_bytes=on_bytes)
-        return _ingest(database, run, str(path), records, splitter, on_progress)
+        return SourceReport(source=printable(str(path)), counts=finished.counts, already_read=True)
+    with open_run(database, kind="file", source=printable(path.name), source_key=source_key) as run:
+        records = itertools.islice(read_records(path, on_bytes=on_bytes), run.done, None)
+        return _ingest(database, run, printable(str(path)), records, splitter, on_progress)
 
 
 def ingest_pmids(
@@ -79,7 +81,12 @@ def ingest_pmids(
     source = query if query is not None else _summary(wanted)
     kind = "pmids" if query is None else "query"
     with open_run(database, kind=kind, source=source, source_key=f"{kind}:{query or ''}:{digest}") as run:
-        return _ingest(database, run, source, pubmed.fetch(wanted), splitter, on_progress)
+        return _ingest(database, run, source, pubmed.fetch(wanted[run.done :]), splitter, on_progress)
+
+
+def printable(text: str) -> str:
+    """Return a file's name, or a sentence with one, so that it can be printed and stored also where it is not UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _summary(pmids: list[int]) -> str:
@@ -107,12 +114,12 @@ def _ingest(
                 if on_progress is not None:
                     on_progress(counts.read)
 
-        batches = _batches(records, splitter)
+        batches = _batches(records, splitter, first=run.done + 1)
         while True:
             try:
                 batch = next(batches, None)
             except (SourceError, FetchError) as error:
-                failure = str(error)
+                failure = printable(str(error))
                 break
             if batch is None:
                 break
@@ -120,6 +127,7 @@ def _ingest(
             writing = writer.submit(_save, database, run, batch)
         settle()
     run.finish(failure=failure)
+    fold_counts(database)
     return SourceReport(source=source, counts=run.counts, failure=failure)
 
 
@@ -129,17 +137,17 @@ class _Batch:
 
     citations: list[ReadCitation]
     deletions: list[DeletedCitation]
-    refused: list[RefusedRecord]
+    refused: list[IngestException]
 
     def __len__(self) -> int:
         return len(self.citations) + len(self.deletions) + len(self.refused)
 
 
-def _batches(records: Iterator[Record], splitter: Splitter) -> Iterator[_Batch]:
-    """Group records; where the records end with an error, the last batch comes before the error."""
+def _batches(records: Iterator[Record], splitter: Splitter, *, first: int) -> Iterator[_Batch]:
+    """Group records, counting them from ``first``; where they end with an error, the last batch comes before it."""
     batch = _Batch([], [], [])
     failure: SourceError | FetchError | None = None
-    position = 0
+    position = first - 1
     while True:
         try:
             record = next(records, None)
@@ -156,11 +164,14 @@ def _batches(records: Iterator[Record], splitter: Splitter) -> Iterator[_Batch]:
         match record:
             case Citation():
                 sentences = tuple(split_citation(record, splitter))
-                batch.citations.append(ReadCitation(position=position, citation=record, sentences=sentences))
+                batch.citations.append(
+                    ReadCitation(position=position, citation=record, sentences=sentences, splitter=splitter.name)
+                )
             case DeletedCitation():
                 batch.deletions.append(record)
-            case RefusedRecord():
-                batch.refused.append(record)
+            case RefusedRecord(pmid=pmid, reason=reason, missing=missing):
+                outcome = "missing" if missing else "refused"
+                batch.refused.append(IngestException(position=position, pmid=pmid, outcome=outcome, reason=reason))
     if len(batch):
         yield batch
     if failure is not None:
@@ -170,18 +181,11 @@ def _batches(records: Iterator[Record], splitter: Splitter) -> Iterator[_Batch]:
 def _save(database: Database, run: IngestRun, batch: _Batch) -> IngestCounts:
     counts = IngestCounts()
     for refused in batch.refused:
-        counts.explain(
-            IngestException(
-                position=refused.position,
-                pmid=refused.pmid,
-                outcome="missing" if refused.missing else "refused",
-                reason=refused.reason,
-            )
-        )
+        counts.explain(refused)
     with database.transaction() as connection:
         if batch.citations:
             counts.add(save_citations(connection, run.run_id, batch.citations))
         if batch.deletions:
-            counts.add(delete_citations(connection, run.run_id, batch.deletions))
+            counts.add(delete_citations(connection, run.source_key, batch.deletions))
         run.add(connection, counts)
     return counts

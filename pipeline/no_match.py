@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 def explain_no_match(database: Database, *, drug: str | None, condition: str | None) -> None:
     """Say on stderr why there is nothing to show, and what to type next."""
-    from storage.queries import get_status, suggest_names
+    from storage.queries import has_rows, suggest_names
 
     console = stderr_console()
-    status = get_status(database)
-    if not status.citations:
+    if not has_rows(database, "citation"):
         console.print("the database is empty: try `comention demo`, or `comention run FILE…`", markup=False)
         return
-    if not any(annotator.done for annotator in status.annotators):
+    if not has_rows(database, "annotation"):
         console.print("no citation is annotated yet: run `comention annotate`", markup=False)
         return
     said = " and ".join(repr(name) for name in (drug, condition) if name is not None)

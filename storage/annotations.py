@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.names import NameTable, Spelling
 
 MAX_ATTEMPTS = 3
-"""How often a citation that fails is tried before it is left for somebody to look at."""
+"""How often a citation that fails is tried before it is left for somebody to look at; the view `comention.owed` says so too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,24 +58,31 @@ class AnnotationCounts:
         )
 
 
-_OWED = """
-    FROM comention.citation c
-    LEFT JOIN comention.annotation a ON a.pmid = c.pmid AND a.annotator_id = :annotator
-    WHERE (a.pmid IS NULL OR a.content_hash <> c.content_hash OR (a.status = 'failed' AND a.attempts < :attempts))
-"""
-
-
 def count_pending(database: Database, annotator_id: int) -> tuple[int, int]:
     """Return how many citations, and how many sentences, are owed to an annotator."""
     with database.transaction() as connection:
         row = connection.execute(
             text(
-                "SELECT count(DISTINCT o.pmid) AS citations, count(s.pmid) AS sentences "  # noqa: S608 - constant above
-                f"FROM (SELECT c.pmid {_OWED}) o LEFT JOIN comention.sentence s USING (pmid)"
+                "SELECT count(DISTINCT o.pmid) AS citations, count(s.pmid) AS sentences FROM comention.owed o "
+                "LEFT JOIN comention.sentence s USING (pmid) WHERE o.annotator_id = :annotator"
             ),
-            {"annotator": annotator_id, "attempts": MAX_ATTEMPTS},
+            {"annotator": annotator_id},
         ).one()
         return row.citations, row.sentences
+
+
+def count_given_up(database: Database, annotator_id: int) -> int:
+    """Return how many citations failed so often that they are not tried again."""
+    with database.transaction() as connection:
+        return int(
+            connection.execute(
+                text(
+                    "SELECT count(*) FROM comention.annotation a JOIN comention.citation c USING (pmid, content_hash) "
+                    "WHERE a.annotator_id = :annotator AND a.status = 'failed' AND a.attempts >= :attempts"
+                ),
+                {"annotator": annotator_id, "attempts": MAX_ATTEMPTS},
+            ).scalar_one()
+        )
 
 
 def list_pending(
@@ -84,8 +91,11 @@ def list_pending(
     """Return the next citations owed to an annotator, in order of PMID, with their sentences."""
     with database.transaction() as connection:
         citations = connection.execute(
-            text(f"SELECT c.pmid, c.content_hash {_OWED} AND c.pmid > :after ORDER BY c.pmid LIMIT :limit"),
-            {"annotator": annotator_id, "after": after_pmid, "limit": limit, "attempts": MAX_ATTEMPTS},
+            text(
+                "SELECT pmid, content_hash FROM comention.owed WHERE annotator_id = :annotator AND pmid > :after "
+                "ORDER BY pmid LIMIT :limit"
+            ),
+            {"annotator": annotator_id, "after": after_pmid, "limit": limit},
         ).all()
         lines = connection.execute(
             text("SELECT pmid, ordinal, text FROM comention.sentence WHERE pmid = ANY(:pmids) ORDER BY pmid, ordinal"),
@@ -140,8 +150,8 @@ def _lock_owed(connection: Connection, annotator_id: int, pmids: Sequence[int]) 
     ).scalars()
     locked = list(rows)
     owed = connection.execute(
-        text(f"SELECT c.pmid, c.content_hash {_OWED} AND c.pmid = ANY(:pmids)"),
-        {"annotator": annotator_id, "attempts": MAX_ATTEMPTS, "pmids": locked},
+        text("SELECT pmid, content_hash FROM comention.owed WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
+        {"annotator": annotator_id, "pmids": locked},
     )
     return {row.pmid: bytes(row.content_hash) for row in owed}
 

@@ -21,17 +21,18 @@ MAX_SENTENCES = 100_000
 _CITATION_COLUMNS = (
     "pmid", "version", "text", "title_length", "journal", "published_on", "published_precision", "publication_types",
     "languages", "keywords", "mesh", "substances", "corrections", "other_abstracts", "vernacular_title", "doi", "pmc",
-    "retracted", "revised_on", "content_hash", "record_hash", "run_id",
+    "retracted", "revised_on", "content_hash", "record_hash", "splitter", "run_id",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadCitation:
-    """A citation with its place in its source, from 1, and its sentences."""
+    """A citation with its place in its source, from 1, its sentences and the name of the splitter that cut them."""
 
     position: int
     citation: Citation
     sentences: tuple[Sentence, ...]
+    splitter: str
 
     @property
     def pmid(self) -> int:
@@ -50,14 +51,34 @@ class _Stored:
     revised_on: dt.date | None
     content_hash: bytes
     record_hash: bytes
+    splitter: str
     retracted: bool
     published_on: dt.date | None
+
+    @property
+    def rank(self) -> tuple[int, dt.date]:
+        return _rank(self.version, self.revised_on)
+
+    def holds(self, item: ReadCitation) -> bool:
+        """Say whether this is the same record, cut in the same way."""
+        return self.record_hash == item.citation.record_hash and self.splitter == item.splitter
+
+    def holds_text(self, item: ReadCitation) -> bool:
+        """Say whether the sentences, and with them the annotations, can stay."""
+        return self.content_hash == item.citation.content_hash and self.splitter == item.splitter
 
 
 @dataclass(frozen=True, slots=True)
 class _Tombstone:
+    """The version and revision up to which a PMID is withdrawn, and the source that says so."""
+
     version: int
     revised_on: dt.date | None
+    source_key: str
+
+    @property
+    def rank(self) -> tuple[int, dt.date]:
+        return _rank(self.version, self.revised_on)
 
 
 def save_citations(connection: Connection, run_id: int, items: Sequence[ReadCitation]) -> IngestCounts:
@@ -67,6 +88,7 @@ def save_citations(connection: Connection, run_id: int, items: Sequence[ReadCita
     with them mentions and counts, are replaced only where the text changed. Rows are locked in the order of PMIDs, so batches
     that overlap wait for one another and never deadlock.
     """
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(hashtext('comention.delete'))"))
     counts = IngestCounts()
     latest = _latest_of_each(items, counts)
     tombstones = _tombstones(connection, list(latest))
@@ -84,9 +106,9 @@ def save_citations(connection: Connection, run_id: int, items: Sequence[ReadCita
     for pmid, item in latest.items():
         if pmid in new:
             counts.new += 1
-        elif stored[pmid].record_hash == item.citation.record_hash:
+        elif stored[pmid].holds(item):
             counts.unchanged += 1
-        elif item.rank < _rank(stored[pmid].version, stored[pmid].revised_on):
+        elif item.rank < stored[pmid].rank:
             counts.explain(_superseded(item, stored[pmid]))
         else:
             counts.revised += 1
@@ -96,25 +118,55 @@ def save_citations(connection: Connection, run_id: int, items: Sequence[ReadCita
     return counts
 
 
-def delete_citations(connection: Connection, run_id: int, deletions: Sequence[DeletedCitation]) -> IngestCounts:
-    """Take withdrawn citations out, with all that hangs on them, and remember that they are withdrawn."""
-    versions = {deletion.pmid: deletion.version for deletion in deletions}
-    pmids = sorted(versions)
+def delete_citations(connection: Connection, source_key: str, deletions: Sequence[DeletedCitation]) -> IngestCounts:
+    """Take withdrawn citations out, with all that hangs on them, and remember up to where they are withdrawn.
+
+    Reading a source again does not delete what came back after it: a deletion that this source has brought before leaves a
+    newer record alone, and so does the deletion of a lower version.
+    """
+    # Nobody stores while somebody deletes: a save looks for tombstones first, and would miss one not yet committed.
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('comention.delete'))"))
+    versions: dict[int, int] = {}
+    for deletion in deletions:
+        versions[deletion.pmid] = max(deletion.version, versions.get(deletion.pmid, 0))
+    # Nor does anybody annotate what is counted out below.
     connection.execute(
-        text("SELECT FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR UPDATE"), {"pmids": pmids}
+        text("SELECT FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR UPDATE"),
+        {"pmids": list(versions)},
     )
-    stored = _stored(connection, pmids)
-    append_counts(connection, sorted(stored), sign=-1)
-    connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": sorted(stored)})
-    connection.execute(text("DELETE FROM comention.citation WHERE pmid = ANY(:pmids)"), {"pmids": sorted(stored)})
-    with driver(connection).cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO comention.deleted_citation AS t (pmid, version, revised_on, run_id) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT (pmid) DO UPDATE SET version = greatest(t.version, EXCLUDED.version), "
-            "revised_on = coalesce(EXCLUDED.revised_on, t.revised_on), run_id = EXCLUDED.run_id",
-            [(pmid, versions[pmid], stored[pmid].revised_on if pmid in stored else None, run_id) for pmid in pmids],
-        )
+    tombstones = _tombstones(connection, list(versions))
+    stored = _stored(connection, list(versions))
+    doomed = []
+    for pmid, version in sorted(versions.items()):
+        record, tombstone = stored.get(pmid), tombstones.get(pmid)
+        if record is None:
+            if tombstone is None:
+                _bury(connection, pmid, _Tombstone(version, None, source_key))
+            continue
+        came_back = tombstone is not None and tombstone.source_key == source_key and record.rank > tombstone.rank
+        if not came_back and record.version <= version:
+            doomed.append(pmid)
+            _bury(connection, pmid, _Tombstone(version, record.revised_on, source_key))
+    append_counts(connection, doomed, sign=-1)
+    connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": doomed})
+    connection.execute(text("DELETE FROM comention.citation WHERE pmid = ANY(:pmids)"), {"pmids": doomed})
     return IngestCounts(deleted=len(deletions))
+
+
+def _bury(connection: Connection, pmid: int, tombstone: _Tombstone) -> None:
+    connection.execute(
+        text(
+            "INSERT INTO comention.deleted_citation (pmid, version, revised_on, source_key) "
+            "VALUES (:pmid, :version, :revised_on, :source_key) ON CONFLICT (pmid) DO UPDATE "
+            "SET version = EXCLUDED.version, revised_on = EXCLUDED.revised_on, source_key = EXCLUDED.source_key"
+        ),
+        {
+            "pmid": pmid,
+            "version": tombstone.version,
+            "revised_on": tombstone.revised_on,
+            "source_key": tombstone.source_key,
+        },
+    )
 
 
 def _latest_of_each(items: Sequence[ReadCitation], counts: IngestCounts) -> dict[int, ReadCitation]:
@@ -158,33 +210,31 @@ def _refusal(item: ReadCitation, tombstone: _Tombstone | None) -> IngestExceptio
 
 
 def _came_back(citation: Citation, tombstone: _Tombstone) -> bool:
-    """Say whether a record is newer than the one that PubMed withdrew."""
-    return citation.version > tombstone.version or (
-        tombstone.revised_on is not None
-        and citation.revised_on is not None
-        and citation.revised_on > tombstone.revised_on
-    )
+    """Say whether a record is newer than what PubMed withdrew; where that is unknown, only a higher version is."""
+    if citation.version != tombstone.version or tombstone.revised_on is None:
+        return citation.version > tombstone.version
+    return citation.revised_on is not None and citation.revised_on > tombstone.revised_on
 
 
 def _tombstones(connection: Connection, pmids: list[int]) -> dict[int, _Tombstone]:
     rows = connection.execute(
-        text("SELECT pmid, version, revised_on FROM comention.deleted_citation WHERE pmid = ANY(:pmids)"),
+        text("SELECT pmid, version, revised_on, source_key FROM comention.deleted_citation WHERE pmid = ANY(:pmids)"),
         {"pmids": pmids},
     )
-    return {row.pmid: _Tombstone(row.version, row.revised_on) for row in rows}
+    return {row.pmid: _Tombstone(row.version, row.revised_on, row.source_key) for row in rows}
 
 
 def _claim(connection: Connection, run_id: int, items: Mapping[int, ReadCitation]) -> set[int]:
     """Insert what is new and lock what is there, in one pass over the PMIDs; return the new ones."""
-    connection.execute(
-        text("CREATE TEMPORARY TABLE IF NOT EXISTS staged_citation (LIKE comention.citation) ON COMMIT DELETE ROWS")
-    )
     columns = ", ".join(_CITATION_COLUMNS)
+    # These columns and no others: a later release may add some, with defaults, while this one still runs.
+    source = f"SELECT {columns} FROM comention.citation WITH NO DATA"  # noqa: S608 - names from this module
+    connection.execute(text(f"CREATE TEMPORARY TABLE IF NOT EXISTS staged_citation ON COMMIT DELETE ROWS AS {source}"))
     copy_rows(
         connection,
         "staged_citation",
         _CITATION_COLUMNS,
-        (_citation_row(item.citation, run_id) for item in items.values()),
+        (_citation_row(item, run_id) for item in items.values()),
         schema="pg_temp",
     )
     # DO UPDATE locks the row that is there even where its WHERE is false, and waits for one that is being inserted.
@@ -197,14 +247,11 @@ def _claim(connection: Connection, run_id: int, items: Mapping[int, ReadCitation
     )
     new = set(inserted.scalars())
     connection.execute(text("DELETE FROM pg_temp.staged_citation"))
-    if new:
-        connection.execute(
-            text("DELETE FROM comention.deleted_citation WHERE pmid = ANY(:pmids)"), {"pmids": sorted(new)}
-        )
     return new
 
 
-def _citation_row(record: Citation, run_id: int) -> tuple[object, ...]:
+def _citation_row(item: ReadCitation, run_id: int) -> tuple[object, ...]:
+    record = item.citation
     return (
         record.pmid,
         record.version,
@@ -227,6 +274,7 @@ def _citation_row(record: Citation, run_id: int) -> tuple[object, ...]:
         record.revised_on,
         record.content_hash,
         record.record_hash,
+        item.splitter,
         run_id,
     )
 
@@ -247,7 +295,7 @@ def _fields(value: object) -> dict[str, object]:
 def _stored(connection: Connection, pmids: list[int]) -> dict[int, _Stored]:
     rows = connection.execute(
         text(
-            "SELECT pmid, version, revised_on, content_hash, record_hash, retracted, published_on "
+            "SELECT pmid, version, revised_on, content_hash, record_hash, splitter, retracted, published_on "
             "FROM comention.citation WHERE pmid = ANY(:pmids)"
         ),
         {"pmids": pmids},
@@ -258,6 +306,7 @@ def _stored(connection: Connection, pmids: list[int]) -> dict[int, _Stored]:
             row.revised_on,
             bytes(row.content_hash),
             bytes(row.record_hash),
+            row.splitter,
             row.retracted,
             row.published_on,
         )
@@ -269,12 +318,12 @@ def _replace(connection: Connection, run_id: int, items: Sequence[ReadCitation],
     """Put revised records in the place of stored ones; counts follow, sentences only where the text changed."""
     if not items:
         return
-    rewritten = [item for item in items if stored[item.pmid].content_hash != item.citation.content_hash]
+    rewritten = [item for item in items if not stored[item.pmid].holds_text(item)]
     gone = [item.pmid for item in rewritten]
     recounted = [
         item.pmid
         for item in items
-        if stored[item.pmid].content_hash == item.citation.content_hash
+        if stored[item.pmid].holds_text(item)
         and (stored[item.pmid].retracted, stored[item.pmid].published_on)
         != (item.citation.retracted, item.citation.published_on)
     ]
@@ -286,7 +335,7 @@ def _replace(connection: Connection, run_id: int, items: Sequence[ReadCitation],
     with driver(connection).cursor() as cursor:
         cursor.executemany(
             f"UPDATE comention.citation SET {assignments} WHERE pmid = %s".encode(),  # noqa: S608 - our own names
-            [(*_citation_row(item.citation, run_id)[1:], item.pmid) for item in items],
+            [(*_citation_row(item, run_id)[1:], item.pmid) for item in items],
         )
     _save_texts(connection, rewritten)
     append_counts(connection, recounted, sign=1)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from comention.errors import DatabaseError, DiskFullError, SchemaError, SettingsError
+from comention.errors import DatabaseError, DiskFullError, RetryableDatabaseError, SchemaError, SettingsError
 
 if TYPE_CHECKING:
     from comention.settings import Settings
+
+
+EMBEDDED = "comention (embedded)"
+"""What connections to the embedded Postgres call themselves; messages name the server by it."""
 
 
 def database_url(settings: Settings) -> URL:
@@ -34,7 +37,7 @@ def parse_url(address: str, *, connect_timeout: int) -> URL:
     """Turn an address as people write it into one for psycopg."""
     try:
         url = make_url(address)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise SettingsError(
             "COMENTION_DATABASE__URL is not an address: it reads postgresql://user:password@host/name"
         ) from None
@@ -114,18 +117,28 @@ def explain(error: BaseException | None, url: URL) -> DatabaseError:
         return DatabaseError(f"{place} refuses the user or password of COMENTION_DATABASE__URL")
     if state == "42501":
         return DatabaseError(f"{place} does not allow this: {first_line}; ask its owner for the right")
-    if state in ("55P03",):
-        return DatabaseError(f"{place} is busy and a lock was not to be had: {first_line}; try again in a moment")
-    if isinstance(error, psycopg.OperationalError):
-        return DatabaseError(f"{place} cannot be reached: {first_line}; is it running, and is its address right?")
+    if state == "55P03":
+        return RetryableDatabaseError(
+            f"{place} is busy and a lock was not to be had: {first_line}; try again in a moment"
+        )
+    if state in ("40001", "40P01"):
+        return RetryableDatabaseError(f"{place} gave way to another writer ({first_line}): run the same command again")
+    if state == "57014":
+        return DatabaseError(
+            f"{place} stopped the statement because it took too long: ask for less, or raise its timeout"
+        )
+    if isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P"))):
+        return RetryableDatabaseError(
+            f"{place} cannot be reached: {first_line}; is it running, and is its address right?"
+        )
     return DatabaseError(f"{place} refuses: {first_line}")
 
 
 def _place(url: URL) -> str:
-    folder = url.query.get("host")
-    if url.host is None and isinstance(folder, str):
-        return "the embedded Postgres" if Path(folder).is_absolute() else f"Postgres at {folder}"
-    return f"Postgres at {url.host or 'localhost'}:{url.port or 5432}"
+    if url.query.get("application_name") == EMBEDDED:
+        return "the embedded Postgres"
+    where = url.host or url.query.get("host") or "localhost"
+    return f"Postgres at {where if isinstance(where, str) else ', '.join(where)}:{url.port or 5432}"
 
 
 @contextmanager
@@ -145,6 +158,7 @@ def open_database(settings: Settings, *, check_schema: bool = True) -> Iterator[
 
             server = stack.enter_context(EmbeddedPostgres(settings.home))
             url = parse_url(server.url, connect_timeout=settings.database.connect_timeout)
+            url = url.update_query_dict({"application_name": EMBEDDED})
         else:
             url = database_url(settings)
         database = Database(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from typing import NoReturn
@@ -12,6 +13,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import URL
 
 from comention.errors import DatabaseError
 from storage.database import Database
@@ -25,24 +27,23 @@ def run_psql(database: Database, arguments: list[str]) -> int:
     """
     program = shutil.which("psql")
     if program is not None:
-        # The address goes through the environment: an argument could be read by anybody in the list of processes.
-        environment = {**os.environ, **_environment(database)}
-        return subprocess.run([program, *arguments], env=environment, check=False).returncode  # noqa: S603 - the user's own
+        return _run_program(program, database, arguments)
     return _run_statements(database, _parse(arguments))
 
 
-def _environment(database: Database) -> dict[str, str]:
-    url = database.url
-    host = url.host or url.query.get("host")
-    values = {
-        "PGHOST": host if isinstance(host, str) else None,
-        "PGPORT": str(url.port) if url.port else None,
-        "PGUSER": url.username,
-        "PGPASSWORD": str(url.password) if url.password is not None else None,
-        "PGDATABASE": url.database,
-        "PGSSLMODE": url.query.get("sslmode"),
-    }
-    return {name: value for name, value in values.items() if isinstance(value, str)}
+def _run_program(program: str, database: Database, arguments: list[str]) -> int:
+    url = database.url.difference_update_query(["application_name"])
+    address = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
+    environment = dict(os.environ)
+    if database.url.password is not None:
+        # Not in the address: an argument can be read by anybody in the list of processes.
+        environment["PGPASSWORD"] = str(database.url.password)
+    # Ctrl-C is psql's, to stop a statement; a handler that does nothing here is not inherited by it.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run([program, "--dbname", str(address), *arguments], env=environment, check=False).returncode  # noqa: S603
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Arguments(argparse.ArgumentParser):

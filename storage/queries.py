@@ -88,19 +88,40 @@ def list_pairs(
 ) -> list[Pair]:
     """Return the pairs with the most citations, of all, of a drug, of a condition, or the one pair.
 
-    Names match as `comention.names.normalise_name` folds them; a CURIE matches as it stands.
+    Names match as `comention.names.normalise_name` folds them; a CURIE matches as it stands. Statistics are computed for the
+    pairs that are returned only.
     """
-    where = ["sentence_count >= :min_sentences"]
+    where = ["annotator_id = (SELECT analysis.promoted_annotator())", "drug_id <> 0", "condition_id <> 0"]
     values: dict[str, object] = {"limit": limit, "min_sentences": min_sentences}
     with database.transaction() as connection:
-        for column, label, wanted in (("drug", "Drug", drug), ("condition", "Condition", condition)):
+        for column, label, wanted in (("drug_id", "Drug", drug), ("condition_id", "Condition", condition)):
             if wanted is not None:
                 where.append(f"{column} = :{column}")
-                values[column] = _concept_key(connection, label, wanted)
+                values[column] = _concept_id(connection, label, wanted)
         rows = connection.execute(
             text(
-                f"SELECT {_PAIR} FROM analysis.cooccurrence WHERE {' AND '.join(where)} "  # noqa: S608 - our own names
-                "ORDER BY citation_count DESC, sentence_count DESC, npmi DESC, drug, condition LIMIT :limit"
+                f"""
+                WITH best AS MATERIALIZED (
+                    SELECT d.key AS drug, c.key AS condition
+                    FROM (
+                        SELECT drug_id, condition_id, sum(sentence_count) AS sentences, sum(citation_count) AS citations
+                        FROM comention.cooccurrence_part
+                        WHERE {" AND ".join(where)}
+                        GROUP BY drug_id, condition_id
+                        HAVING sum(sentence_count) >= :min_sentences
+                    ) p
+                    JOIN comention.concept d ON d.id = p.drug_id
+                    JOIN comention.concept c ON c.id = p.condition_id
+                    ORDER BY p.citations DESC, p.sentences DESC, d.key, c.key
+                    LIMIT :limit
+                )
+                SELECT {_PAIR}
+                FROM best
+                CROSS JOIN LATERAL (
+                    SELECT {_PAIR} FROM analysis.cooccurrence o WHERE o.drug = best.drug AND o.condition = best.condition
+                ) AS pair ({_PAIR.replace("drug, condition", "d, c")})
+                ORDER BY citation_count DESC, sentence_count DESC, drug, condition
+                """  # noqa: S608 - our own names
             ),
             values,
         ).mappings()
@@ -151,27 +172,52 @@ def suggest_names(database: Database, label: str, wanted: str, *, limit: int = 5
                 text(
                     "SELECT k.key FROM comention.name n JOIN comention.label l ON l.id = n.label_id AND l.name = :label "
                     "JOIN comention.concept k ON k.id = n.concept_id "
-                    "JOIN comention.mention m ON m.name_id = n.id "
-                    "WHERE n.text LIKE ANY (:patterns) GROUP BY k.key ORDER BY count(*) DESC, k.key LIMIT :limit"
+                    "CROSS JOIN LATERAL (SELECT sum(sentence_count) AS sentences FROM comention.cooccurrence_part p "
+                    "WHERE p.annotator_id = (SELECT analysis.promoted_annotator()) "
+                    "AND p.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END "
+                    "AND p.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END) margin "
+                    "WHERE n.text LIKE ANY (:patterns) AND margin.sentences > 0 "
+                    "GROUP BY k.key, margin.sentences ORDER BY margin.sentences DESC, k.key LIMIT :limit"
                 ),
                 {"label": label, "patterns": patterns, "limit": limit},
             ).scalars()
         )
 
 
-def _concept_key(connection: Connection, label: str, wanted: str) -> str:
-    """Return the key of the concept that a user means by a name or CURIE."""
+def _find_concept(connection: Connection, label: str, wanted: str) -> tuple[int, str] | None:
+    """Return the number and the key of the concept that a user means by a name or CURIE."""
     found = connection.execute(
         text(
-            "SELECT k.key FROM comention.concept k JOIN comention.label l ON l.id = k.label_id "
+            "SELECT k.id, k.key FROM comention.concept k JOIN comention.label l ON l.id = k.label_id "
             "WHERE l.name = :label AND k.key = :exact AND k.curie "
             "UNION ALL "
-            "SELECT k.key FROM comention.name n JOIN comention.label l ON l.id = n.label_id "
+            "SELECT k.id, k.key FROM comention.name n JOIN comention.label l ON l.id = n.label_id "
             "JOIN comention.concept k ON k.id = n.concept_id WHERE l.name = :label AND n.text = :name LIMIT 1"
         ),
         {"label": label, "exact": wanted, "name": normalise_name(wanted)},
-    ).scalar_one_or_none()
-    return normalise_name(wanted) if found is None else str(found)
+    ).one_or_none()
+    return None if found is None else (int(found.id), str(found.key))
+
+
+def _concept_id(connection: Connection, label: str, wanted: str) -> int:
+    """Return the number of a concept, or one that no concept has."""
+    found = _find_concept(connection, label, wanted)
+    return -1 if found is None else found[0]
+
+
+def _concept_key(connection: Connection, label: str, wanted: str) -> str | None:
+    found = _find_concept(connection, label, wanted)
+    return None if found is None else found[1]
+
+
+def has_rows(database: Database, table: str) -> bool:
+    """Say whether a table of the private schema has any row."""
+    with database.transaction() as connection:
+        return bool(
+            connection.execute(
+                text(f"SELECT EXISTS (SELECT FROM comention.{table})")  # noqa: S608 - the caller's own names
+            ).scalar_one()
+        )
 
 
 def get_status(database: Database) -> StoreStatus:
@@ -186,7 +232,10 @@ def get_status(database: Database) -> StoreStatus:
                        (SELECT count(*) FROM comention.citation WHERE retracted) AS retracted,
                        (SELECT count(*) FROM comention.deleted_citation) AS deleted,
                        (SELECT count(*) FROM comention.sentence) AS sentences,
-                       (SELECT count(*) FROM analysis.cooccurrence) AS pairs,
+                       (SELECT count(*) FROM (
+                            SELECT FROM comention.cooccurrence_part
+                            WHERE annotator_id = (SELECT analysis.promoted_annotator()) AND drug_id <> 0 AND condition_id <> 0
+                            GROUP BY drug_id, condition_id HAVING sum(sentence_count) > 0) pair) AS pairs,
                        (SELECT coalesce(sum(read), 0) FROM comention.ingest_run) AS read,
                        (SELECT max(coalesce(finished_at, started_at)) FROM comention.ingest_run) AS last_run_at,
                        pg_database_size(current_database()) AS size_bytes
@@ -204,7 +253,7 @@ def get_status(database: Database) -> StoreStatus:
                        count(*) FILTER (WHERE l.status = 'done' AND l.content_hash = c.content_hash) AS done,
                        count(*) FILTER (WHERE l.status = 'truncated' AND l.content_hash = c.content_hash) AS truncated,
                        count(*) FILTER (WHERE l.status = 'failed' AND l.content_hash = c.content_hash) AS failed,
-                       count(c.pmid) FILTER (WHERE l.pmid IS NULL OR l.content_hash <> c.content_hash) AS owed,
+                       (SELECT count(*) FROM comention.owed o WHERE o.annotator_id = a.id) AS owed,
                        coalesce(sum(l.mention_count), 0)::bigint AS mentions
                 FROM comention.annotator a
                 LEFT JOIN comention.citation c ON true

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from comention import __version__
-from comention.errors import DatabaseError
+from comention.errors import SourceBusyError
 from storage.copy import copy_rows
 from storage.database import Database, translated_errors
 from storage.schema import ingest_exception, ingest_run
@@ -80,12 +80,18 @@ class FinishedRun:
 
 
 class IngestRun:
-    """A run in progress. Counts are written with every batch, so a killed run shows how far it came."""
+    """A run in progress. Counts are written with every batch, so an interrupted run shows how far it came.
 
-    def __init__(self, database: Database, run_id: int) -> None:
+    ``done`` records of the source were read and committed before the run was interrupted: they are not to be read again, or
+    the ledger would not be that of an undisturbed run.
+    """
+
+    def __init__(self, database: Database, run_id: int, source_key: str, counts: IngestCounts) -> None:
         self._database = database
         self.run_id = run_id
-        self.counts = IngestCounts()
+        self.source_key = source_key
+        self.counts = counts
+        self.done = counts.read
 
     def add(self, connection: Connection, batch: IngestCounts) -> None:
         """Add a batch's counts to the ledger in the transaction that stores the batch."""
@@ -119,33 +125,37 @@ class IngestRun:
 def find_finished_run(database: Database, source_key: str) -> FinishedRun | None:
     """Return the last run of this program's version that read the same source to its end."""
     with database.transaction() as connection:
-        row = (
-            connection.execute(
-                select(ingest_run)
-                .where(
-                    ingest_run.c.source_key == source_key,
-                    ingest_run.c.status == "done",
-                    ingest_run.c.program_version == __version__,
-                )
-                .order_by(ingest_run.c.id.desc())
-                .limit(1)
-            )
-            .mappings()
-            .one_or_none()
-        )
-        if row is None:
+        row = _last_run(connection, source_key)
+        if row is None or row["status"] != "done":
             return None
-        exceptions = connection.execute(
-            select(ingest_exception).where(ingest_exception.c.run_id == row["id"]).order_by(ingest_exception.c.position)
-        ).mappings()
-        counts = IngestCounts(
-            **{name: row[name] for name in IngestCounts().by_outcome()},
-            exceptions=[
-                IngestException(position=e["position"], pmid=e["pmid"], outcome=e["outcome"], reason=e["reason"])
-                for e in exceptions
-            ],
+        return FinishedRun(run_id=row["id"], finished_at=row["finished_at"], counts=_counts(connection, row))
+
+
+def _last_run(connection: Connection, source_key: str) -> RowMapping | None:
+    """Return the last run over a source by this program's version: another one may read the records differently."""
+    return (
+        connection.execute(
+            select(ingest_run)
+            .where(ingest_run.c.source_key == source_key, ingest_run.c.program_version == __version__)
+            .order_by(ingest_run.c.id.desc())
+            .limit(1)
         )
-        return FinishedRun(run_id=row["id"], finished_at=row["finished_at"], counts=counts)
+        .mappings()
+        .one_or_none()
+    )
+
+
+def _counts(connection: Connection, run: RowMapping) -> IngestCounts:
+    exceptions = connection.execute(
+        select(ingest_exception).where(ingest_exception.c.run_id == run["id"]).order_by(ingest_exception.c.position)
+    ).mappings()
+    return IngestCounts(
+        **{name: run[name] for name in IngestCounts().by_outcome()},
+        exceptions=[
+            IngestException(position=e["position"], pmid=e["pmid"], outcome=e["outcome"], reason=e["reason"])
+            for e in exceptions
+        ],
+    )
 
 
 @contextmanager
@@ -155,7 +165,7 @@ def open_run(database: Database, *, kind: str, source: str, source_key: str) -> 
     A run that an exception leaves stays ``running`` and is taken up by the next call, unless the block finished it.
 
     Raises:
-        DatabaseError: another process is bringing in the same source at this moment.
+        SourceBusyError: another process is bringing in the same source at this moment.
     """
     with translated_errors(database.url), database.engine.connect() as guard:
         # A session lock lives as long as this connection: Postgres releases it when the process is killed, though not before
@@ -168,12 +178,12 @@ def open_run(database: Database, *, kind: str, source: str, source_key: str) -> 
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
-            raise DatabaseError(
+            raise SourceBusyError(
                 f"another process is bringing in {source} at this moment: wait for it to end"
             ) from error
         guard.commit()
         try:
-            yield IngestRun(database, _start(database, kind, source, source_key))
+            yield _start(database, kind, source, source_key)
         finally:
             if not guard.invalidated:
                 guard.execute(
@@ -182,48 +192,19 @@ def open_run(database: Database, *, kind: str, source: str, source_key: str) -> 
                 guard.commit()
 
 
-def _start(database: Database, kind: str, source: str, source_key: str) -> int:
-    zero: dict[str, object] = dict.fromkeys(["read", *IngestCounts().by_outcome()], 0)
+def _start(database: Database, kind: str, source: str, source_key: str) -> IngestRun:
     with database.transaction() as connection:
-        interrupted = connection.execute(
-            select(ingest_run.c.id)
-            .where(ingest_run.c.source_key == source_key, ingest_run.c.status != "done")
-            .order_by(ingest_run.c.id.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-        if interrupted is None:
-            started = connection.execute(
-                insert(ingest_run)
-                .values(kind=kind, source=source, source_key=source_key, program_version=__version__)
-                .returning(ingest_run.c.id)
+        row = _last_run(connection, source_key)
+        if row is not None and row["status"] != "done":
+            connection.execute(
+                update(ingest_run)
+                .where(ingest_run.c.id == row["id"])
+                .values(status="running", detail=None, source=source, finished_at=None)
             )
-            return int(started.scalar_one())
-        connection.execute(delete(ingest_exception).where(ingest_exception.c.run_id == interrupted))
-        connection.execute(
-            update(ingest_run)
-            .where(ingest_run.c.id == interrupted)
-            .values(
-                status="running",
-                detail=None,
-                source=source,
-                started_at=func.now(),
-                finished_at=None,
-                program_version=__version__,
-                **zero,
-            )
+            return IngestRun(database, row["id"], source_key, _counts(connection, row))
+        started = connection.execute(
+            insert(ingest_run)
+            .values(kind=kind, source=source, source_key=source_key, program_version=__version__)
+            .returning(ingest_run.c.id)
         )
-        return int(interrupted)
-
-
-def list_exceptions(database: Database, *, limit: int = 50) -> Sequence[IngestException]:
-    """Return the latest records that were read and not stored."""
-    with database.transaction() as connection:
-        rows = connection.execute(
-            select(ingest_exception)
-            .order_by(ingest_exception.c.run_id.desc(), ingest_exception.c.position)
-            .limit(limit)
-        ).mappings()
-        return [
-            IngestException(position=e["position"], pmid=e["pmid"], outcome=e["outcome"], reason=e["reason"])
-            for e in rows
-        ]
+        return IngestRun(database, int(started.scalar_one()), source_key, IngestCounts())

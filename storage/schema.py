@@ -112,6 +112,7 @@ citation = Table(
     Column("revised_on", Date),
     Column("content_hash", LargeBinary, nullable=False),
     Column("record_hash", LargeBinary, nullable=False),
+    Column("splitter", Text, nullable=False, comment="which splitter cut its sentences"),
     Column("run_id", Integer, ForeignKey(ingest_run.c.id, ondelete="SET NULL")),
     CheckConstraint("pmid > 0", name="pmid"),
     CheckConstraint("title_length BETWEEN 0 AND length(text)", name="title_length"),
@@ -125,9 +126,9 @@ deleted_citation = Table(
     Column("pmid", Integer, primary_key=True, autoincrement=False),
     Column("version", SmallInteger, nullable=False),
     Column("revised_on", Date, comment="of the record that was stored when PubMed withdrew it"),
-    Column("run_id", Integer, ForeignKey(ingest_run.c.id, ondelete="SET NULL")),
+    Column("source_key", Text, nullable=False, comment="the source that withdrew it"),
     Column("deleted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    comment="PMIDs that PubMed has withdrawn; an older file does not bring them back.",
+    comment="What PubMed has withdrawn, up to which version and revision; a newer record comes back, an older one not.",
 )
 
 section = Table(
@@ -253,7 +254,7 @@ mention = Table(
     ForeignKeyConstraint(["pmid", "annotator_id"], [annotation.c.pmid, annotation.c.annotator_id], ondelete="CASCADE"),
     CheckConstraint("0 <= start_char AND start_char < end_char", name="span"),
     CheckConstraint("score BETWEEN 0 AND 1", name="score"),
-    Index(None, "name_id", "pmid", "sentence_ordinal"),
+    Index(None, "name_id", "annotator_id", "pmid", "sentence_ordinal"),
     comment="Offsets count code points within the sentence; a trigger refuses what does not lie inside it.",
 )
 

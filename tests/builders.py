@@ -22,6 +22,7 @@ def citation(
     year: int | None = 2020,
     retracted: bool = False,
     journal_title: str = "Journal",
+    splitter: str = "test",
 ) -> ReadCitation:
     """A citation with its title and the given sentences of an unlabelled abstract, at position ``pmid``."""
     abstract = " ".join(sentences)
@@ -38,6 +39,7 @@ def citation(
     record_key = (pmid, version, text, revised_on, year, retracted, journal_title)
     return ReadCitation(
         position=pmid,
+        splitter=splitter,
         citation=Citation(
             pmid=pmid,
             version=version,

@@ -13,7 +13,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-SQL_PARTS = ("offsets.sql", "counts.sql", "analysis.sql")
+SQL_PARTS = ("offsets.sql", "ledger.sql", "counts.sql", "analysis.sql")
 
 
 def upgrade() -> None:
@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("revised_on", sa.Date(), nullable=True),
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
         sa.Column("record_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("splitter", sa.Text(), nullable=False, comment="which splitter cut its sentences"),
         sa.Column("run_id", sa.Integer(), nullable=True),
         sa.CheckConstraint(
             "published_precision IN ('year', 'month', 'day')", name=op.f("ck_citation_published_precision")
@@ -207,17 +208,11 @@ def upgrade() -> None:
         sa.Column(
             "revised_on", sa.Date(), nullable=True, comment="of the record that was stored when PubMed withdrew it"
         ),
-        sa.Column("run_id", sa.Integer(), nullable=True),
+        sa.Column("source_key", sa.Text(), nullable=False, comment="the source that withdrew it"),
         sa.Column("deleted_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["run_id"],
-            ["comention.ingest_run.id"],
-            name=op.f("fk_deleted_citation_run_id_ingest_run"),
-            ondelete="SET NULL",
-        ),
         sa.PrimaryKeyConstraint("pmid", name=op.f("pk_deleted_citation")),
         schema="comention",
-        comment="PMIDs that PubMed has withdrawn; an older file does not bring them back.",
+        comment="What PubMed has withdrawn, up to which version and revision; a newer record comes back, an older one not.",
     )
     op.create_table(
         "ingest_exception",
@@ -368,9 +363,9 @@ def upgrade() -> None:
         comment="Offsets count code points within the sentence; a trigger refuses what does not lie inside it.",
     )
     op.create_index(
-        op.f("ix_mention_name_id_pmid_sentence_ordinal"),
+        op.f("ix_mention_name_id_annotator_id_pmid_sentence_ordinal"),
         "mention",
-        ["name_id", "pmid", "sentence_ordinal"],
+        ["name_id", "annotator_id", "pmid", "sentence_ordinal"],
         unique=False,
         schema="comention",
     )
@@ -384,10 +379,14 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP SCHEMA analysis CASCADE")
     op.execute("DROP VIEW comention.cooccurrence_cell")
+    op.execute("DROP VIEW comention.cooccurrence_part")
+    op.execute("DROP VIEW comention.owed")
     op.execute("DROP FUNCTION comention.fold_counts()")
     op.execute("DROP FUNCTION comention.append_counts(integer[], smallint, integer)")
     op.execute("DROP FUNCTION comention.contribution(integer[], smallint)")
-    op.drop_index(op.f("ix_mention_name_id_pmid_sentence_ordinal"), table_name="mention", schema="comention")
+    op.drop_index(
+        op.f("ix_mention_name_id_annotator_id_pmid_sentence_ordinal"), table_name="mention", schema="comention"
+    )
     op.drop_table("mention", schema="comention")
     op.drop_index("ix_sentence_sentence_id", table_name="sentence", schema="comention")
     op.drop_table("sentence", schema="comention")

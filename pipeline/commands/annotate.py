@@ -12,6 +12,8 @@ from pipeline.console import json_option, print_json, progress_bars, stderr_cons
 if TYPE_CHECKING:
     from storage.annotations import AnnotationCounts
 
+LIST_FAILURES = "comention db psql -- -c \"SELECT pmid, detail FROM comention.annotation WHERE status = 'failed'\""
+
 annotator_option = click.option(
     "--annotator", metavar="NAME", help="Which annotator; the default is the setting COMENTION_ANNOTATE__ANNOTATOR."
 )
@@ -29,7 +31,7 @@ def annotate(annotator: str | None, as_json: bool) -> None:
     settings = load_settings()
     began = time.monotonic()
     with open_database(settings) as database, progress_bars() as progress:
-        counts = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
+        counts, given_up = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
     seconds = time.monotonic() - began
     if as_json:
         print_json(
@@ -40,26 +42,29 @@ def annotate(annotator: str | None, as_json: bool) -> None:
                 "skipped": counts.skipped,
                 "sentences": counts.sentences,
                 "mentions": counts.mentions,
+                "given_up": given_up,
                 "seconds": round(seconds, 3),
             }
         )
-    stderr_console().print(annotation_sentence(counts, seconds), markup=False)
+    stderr_console().print(annotation_sentence(counts, seconds, given_up), markup=False, soft_wrap=True)
     if counts.failed:
         raise click.exceptions.Exit(1)
 
 
-def annotation_sentence(counts: AnnotationCounts, seconds: float) -> str:
-    """Say in one sentence what annotation came to."""
+def annotation_sentence(counts: AnnotationCounts, seconds: float, given_up: int) -> str:
+    """Say in one sentence what annotation came to; ``given_up`` citations are not tried again."""
     citations = counts.done + counts.truncated + counts.failed
-    if not citations:
-        return "nothing to annotate: every citation is done"
-    rate = counts.sentences / seconds if seconds else 0
-    said = (
-        f"{citations:,} citations annotated: {counts.mentions:,} mentions in {counts.sentences:,} sentences, "
-        f"{rate:,.0f} sentences/s"
-    )
+    if citations:
+        said = (
+            f"{citations:,} citations annotated: {counts.mentions:,} mentions in {counts.sentences:,} sentences, "
+            f"{counts.sentences / seconds:,.0f} sentences/s"
+        )
+    else:
+        said = "nothing to annotate"
     if counts.truncated:
         said += f"; {counts.truncated:,} read in part"
     if counts.failed:
-        said += f"; {counts.failed:,} failed, see comention status"
+        said += f"; {counts.failed:,} failed"
+    if given_up:
+        said += f"; {given_up:,} failed too often to be tried again: {LIST_FAILURES}"
     return said

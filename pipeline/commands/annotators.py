@@ -6,17 +6,20 @@ import dataclasses
 
 import click
 
+from comention.errors import AnnotatorError
 from comention.settings import load_settings
 from pipeline.console import json_option, print_json, stdout_console
 
 
-@click.group(invoke_without_command=True)
+@click.group()
+def annotators() -> None:
+    """List the annotators, look at one, try one, and choose which one the views show."""
+
+
+@annotators.command("list")
 @json_option
-@click.pass_context
-def annotators(context: click.Context, as_json: bool) -> None:
+def list_available(as_json: bool) -> None:
     """List the annotators that can be loaded by name."""
-    if context.invoked_subcommand is not None:
-        return
     from annotate.registry import list_annotators
 
     available = list_annotators()
@@ -36,18 +39,18 @@ def annotators(context: click.Context, as_json: bool) -> None:
 @annotators.command()
 @click.argument("name")
 @json_option
-def show(name: str, as_json: bool) -> None:
+def info(name: str, as_json: bool) -> None:
     """Load the annotator NAME and say what identifies it."""
     from annotate.registry import load_annotator
 
-    info = dataclasses.asdict(load_annotator(name, load_settings().annotate).info)
+    facts = dataclasses.asdict(load_annotator(name, load_settings().annotate).info)
     if as_json:
-        print_json(info)
+        print_json(facts)
         return
     from rich.table import Table
 
     table = Table(show_header=False)
-    for field, value in info.items():
+    for field, value in facts.items():
         table.add_row(field, ", ".join(value) if isinstance(value, tuple) else str(value))
     stdout_console().print(table)
 
@@ -75,3 +78,20 @@ def try_sentence(name: str, sentence: str, as_json: bool) -> None:
     stdout_console().print(table)
     if annotation.detail is not None:
         click.echo(f"{annotation.status}: {annotation.detail}", err=True)
+
+
+@annotators.command()
+@click.argument("name")
+def promote(name: str) -> None:
+    """Let the views show what the annotator NAME found: the one of that name that ran here last."""
+    from storage.annotators import list_registered, promote_annotator
+    from storage.database import open_database
+
+    with open_database(load_settings()) as database:
+        registered = list_registered(database)
+        found = [one for one in registered if one.info.name == name]
+        if not found:
+            known = ", ".join(sorted({one.info.name for one in registered})) or "none so far"
+            raise AnnotatorError(f"no annotator {name!r} has run on this database; those that have: {known}")
+        promote_annotator(database, found[-1].annotator_id)
+    click.echo(f"the views show {name} {found[-1].info.revision[:8]}", err=True)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from comention.errors import AnnotatorError
 from pipeline.annotating import annotate_owed
+from pipeline.commands.ingest import show_reports
 from pipeline.console import progress_bars, stderr_console, stdout_console
 
 if TYPE_CHECKING:
@@ -43,8 +45,11 @@ def _run(database: Database, settings: Settings) -> None:
     from storage.queries import list_evidence, list_pairs
 
     with progress_bars() as progress:
-        ingest_files(database, sample_files(), progress)
-        annotate_owed(database, settings.annotate, progress)
+        reports = ingest_files(database, sample_files(), progress)
+        counts, given_up = annotate_owed(database, settings.annotate, progress)
+    if counts.failed or given_up or not all(report.usable for report in reports):
+        show_reports(reports)
+        raise AnnotatorError("the sample could not be brought in whole: run `comention status` for what is missing")
     console = stdout_console()
     pairs = list_pairs(database, limit=PAIRS_SHOWN)
     console.print(pairs_table(pairs, title="Drugs and conditions in the same sentences, by citations"))

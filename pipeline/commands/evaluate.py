@@ -11,12 +11,17 @@ from pipeline.console import json_option, print_json, progress_bars, stdout_cons
 
 
 @click.command()
-@click.argument("corpus", type=click.Path(path_type=Path))
-@click.option("--annotator", "name", help="An annotator's name or a model folder; unset: the one of the settings.")
+@click.option(
+    "--corpus",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A PubTator file or a folder with DRUG-AE.rel, gzipped or not.",
+)
+@click.option("--annotator", "name", help="A name, NAME:HEAD or a model folder; unset: the one of the settings.")
 @click.option("--threads", type=click.IntRange(min=1), help="Worker threads; unset: one a core.")
 @json_option
 def evaluate(corpus: Path, name: str | None, threads: int | None, as_json: bool) -> None:
-    """Score an annotator on CORPUS: a PubTator file or a folder with DRUG-AE.rel, gzipped or not.
+    """Score an annotator on an annotated corpus.
 
     A mention counts when its offsets and its label are exactly the corpus's. Only labels that the corpus annotates
     count.

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import click
 
+from comention.types import MAX_PMID
 from pipeline.commands.annotate import annotation_sentence, annotator_option
 from pipeline.commands.ingest import again_option, report_document, show_reports
 from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 from pipeline.ingest_stage import SourceReport
-
-MAX_PMID = 2**31 - 1
 
 
 def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
@@ -82,9 +81,9 @@ def run(
 
         began = time.monotonic()
         with progress_bars() as progress:
-            counts = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
+            counts, given_up = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
         annotate_seconds = time.monotonic() - began
-        stderr_console().print(annotation_sentence(counts, annotate_seconds), markup=False)
+        stderr_console().print(annotation_sentence(counts, annotate_seconds, given_up), markup=False, soft_wrap=True)
         pairs = list_pairs(database, limit=limit) if limit else []
     if as_json:
         print_json(

@@ -12,8 +12,10 @@ from pipeline.console import json_option, print_json, progress_bars, stderr_cons
 
 
 @click.command()
-@click.argument("recipe")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--recipe", required=True, help="The name of a recipe that comes with comention, or a .toml file.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where to write the model folder."
+)
 @click.option(
     "--corpora",
     required=True,
@@ -42,7 +44,7 @@ def train(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Train by RECIPE (a name that comes with comention, or a .toml file) and write a model folder to OUT.
+    """Train an annotator by a recipe and write it as a model folder, with its model card.
 
     The folder can be given wherever an annotator is named.
     """

@@ -31,7 +31,7 @@ def status(*arguments: str | Path) -> int:
 
 
 def test_evaluate_prints_one_json_document(corpus: Path, capsys: pytest.CaptureFixture[str]):
-    assert status("evaluate", corpus, "--json", "--threads", "1") == 0
+    assert status("evaluate", "--corpus", corpus, "--json", "--threads", "1") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["micro"]["support"] == 3
     assert report["micro"]["recall"] == 1.0
@@ -40,16 +40,16 @@ def test_evaluate_prints_one_json_document(corpus: Path, capsys: pytest.CaptureF
 
 
 def test_evaluate_prints_a_table(corpus: Path, random_folder: Path, capsys: pytest.CaptureFixture[str]):
-    assert status("evaluate", corpus, "--annotator", random_folder) == 0
+    assert status("evaluate", "--corpus", corpus, "--annotator", random_folder) == 0
     assert "Condition" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("evaluate", "nowhere.txt"), "nowhere.txt does not exist"),
-        (("annotators", "show", "gigantic"), "no annotator 'gigantic'"),
-        (("train", "gigantic", "out", "--corpora", "."), "no recipe 'gigantic'"),
+        (("evaluate", "--corpus", "nowhere.txt"), "nowhere.txt does not exist"),
+        (("annotators", "info", "gigantic"), "no annotator 'gigantic'"),
+        (("train", "--recipe", "gigantic", "--out", "out", "--corpora", "."), "no recipe 'gigantic'"),
     ],
 )
 def test_a_failure_is_one_sentence_and_status_1(
@@ -64,18 +64,22 @@ def test_a_failure_is_one_sentence_and_status_1(
 
 def test_a_usage_error_is_status_2(capsys: pytest.CaptureFixture[str]):
     assert status("evaluate") == 2
-    assert status("train", "compact", "out", "--corpora", "nowhere") == 2
+    assert status("train", "--recipe", "compact", "--out", "out", "--corpora", "nowhere") == 2
 
 
 def test_annotators_are_listed_shown_and_tried(capsys: pytest.CaptureFixture[str]):
-    assert status("annotators", "--json") == 0
+    assert status("annotators", "list", "--json") == 0
     assert "compact" in [annotator["name"] for annotator in json.loads(capsys.readouterr().out)]
-    assert status("annotators", "show", "compact", "--json") == 0
+    assert status("annotators", "info", "compact", "--json") == 0
     assert json.loads(capsys.readouterr().out)["model"] == "bundled"
     assert status("annotators", "try", "compact", "Aspirin caused a rash.", "--json") == 0
     mentions = json.loads(capsys.readouterr().out)["mentions"]
     assert [(mention["start_char"], mention["end_char"]) for mention in mentions] == [(0, 7), (17, 21)]
-    for table in (["annotators"], ["annotators", "show", "compact"], ["annotators", "try", "compact", "Aspirin."]):
+    for table in (
+        ["annotators", "list"],
+        ["annotators", "info", "compact"],
+        ["annotators", "try", "compact", "Aspirin."],
+    ):
         assert status(*table) == 0
         assert capsys.readouterr().out.strip()
 
@@ -90,9 +94,9 @@ def test_train_writes_a_folder_and_scores_it(
     )
     out = tmp_path / "out"
     given = ("--corpora", tmp_path, "--base", random_folder, "--test", corpus, "--threads", "1")
-    assert status("train", recipe, out, *given, "--json") == 0
+    assert status("train", "--recipe", recipe, "--out", out, *given, "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert len(report["epoch_losses"]) == 2
     assert report["evaluations"][0]["corpus"] == "small"
-    assert status("train", recipe, out, *given) == 0
+    assert status("train", "--recipe", recipe, "--out", out, *given) == 0
     assert "f1" in capsys.readouterr().err

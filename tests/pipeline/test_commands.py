@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ingest.files import source_digest
 from pipeline.cli import COMMANDS
+from storage.database import Database
+from storage.runs import open_run
 from tests.builders import article_set, article_xml, write_articles
 from tests.conftest import COMMAND, ROOT, Comention, command_environment, run_command
+from tests.plugins.lexicon_annotator import POISON
 
 
 @pytest.fixture
@@ -101,21 +105,34 @@ def test_verify_passes_and_fails_where_a_count_is_wrong(comention: Comention, tw
     assert outcome.document["drift"]
 
 
-@pytest.mark.parametrize("path", ["psql on PATH", "no psql"])
-def test_psql_runs_statements_with_and_without_psql(
-    comention: Comention, two_pairs: Path, tmp_path: Path, path: str
-) -> None:
+def test_statements_run_without_psql(comention: Comention, two_pairs: Path, tmp_path: Path) -> None:
     comention("ingest", "files", two_pairs)
-    environment = {} if path == "psql on PATH" else {"PATH": str(tmp_path)}
+    nowhere = {"PATH": str(tmp_path)}
+    statement = "SELECT pmid, '%', ':x', NULL, true FROM analysis.citation ORDER BY 1"
+    outcome = comention("db", "psql", "--", "-Atc", statement, **nowhere)
+    assert outcome.stdout == "1|%|:x||t\n2|%|:x||t\n"
+    assert "pmid" in comention("db", "psql", "--", "-c", statement, **nowhere).stdout
+    for wrong in (["-c", "SELEC 1"], ["-l"], []):
+        refused = comention("db", "psql", "--", *wrong, **nowhere)
+        assert refused.status == 1
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_psql_gets_its_arguments_and_the_address_without_the_password(
+    comention: Comention, tmp_path: Path, database_address: str
+) -> None:
+    program = tmp_path / "psql"
+    program.write_text('#!/bin/sh\necho "$PGPASSWORD"\nprintf \'%s\\n\' "$@"\nexit 3\n')
+    program.chmod(0o755)
+    address = database_address.replace("postgres@", "postgres:hunter2@") + "&options=-cstatement_timeout%3D5000"
     outcome = comention(
-        "db", "psql", "--", "-Atc", "SELECT pmid, '%', ':x' FROM analysis.citation ORDER BY 1", **environment
+        "db", "psql", "--", "-c", "SELECT 1", COMENTION_DATABASE__URL=address, PATH=f"{tmp_path}:{os.environ['PATH']}"
     )
-    assert outcome.stdout == "1|%|:x\n2|%|:x\n"
-    wrong = comention("db", "psql", "--", "-c", "SELEC 1", **environment)
-    assert wrong.status == 1
-    assert "Traceback" not in wrong.stderr
-    if path == "no psql":
-        assert comention("db", "psql", "--", "-l", **environment).status == 1
+    password, option, url, *rest = outcome.stdout.splitlines()
+    assert (outcome.status, password, option, rest) == (3, "hunter2", "--dbname", ["-c", "SELECT 1"])
+    assert "hunter2" not in url
+    assert "statement_timeout" in url
+    assert "application_name" not in url
 
 
 def test_bad_files_are_named_and_the_good_ones_stored(comention: Comention, two_pairs: Path, tmp_path: Path) -> None:
@@ -168,6 +185,7 @@ def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
         ("postgresql://nobody:hunter2@127.0.0.1:9/none", "cannot be reached"),
         ("mysql://nobody:hunter2@host/none", "only postgresql://"),
         ("what is this", "is not an address"),
+        ("postgresql://nobody:hunter2@host:abc/none", "is not an address"),
     ],
 )
 def test_a_database_that_cannot_be_used_gets_one_sentence_without_the_password(address: str, said: str) -> None:
@@ -218,20 +236,22 @@ def test_a_full_disk_is_said_in_one_sentence(comention: Comention, two_pairs: Pa
     assert comention("run", two_pairs).status == 0
 
 
-def test_a_reader_that_goes_away_is_no_error(comention: Comention, two_pairs: Path, database_address: str) -> None:
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_a_reader_that_goes_away_is_no_error(
+    comention: Comention, two_pairs: Path, database_address: str, option: list[str]
+) -> None:
     comention("run", two_pairs)
-    process = subprocess.Popen(
-        [*COMMAND, "top"],
+    with subprocess.Popen(
+        [*COMMAND, "top", *option],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=command_environment(COMENTION_DATABASE__URL=database_address),
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    assert process.wait() == 0
-    process.stderr.close()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
 
 
 def test_hostile_text_cannot_steer_the_terminal(comention: Comention, tmp_path: Path) -> None:
@@ -285,3 +305,71 @@ def test_a_record_that_cannot_be_used_is_named_and_the_status_is_1(
         "1",
         "3",
     ]
+
+
+def test_a_file_that_is_busy_does_not_keep_the_others_out(
+    comention: Comention, database: Database, two_pairs: Path, tmp_path: Path
+) -> None:
+    other = write_articles(tmp_path / "other.xml", [article_xml(9)])
+    key = f"file:{source_digest(two_pairs)}"
+    with open_run(database, kind="file", source="pairs.xml", source_key=key):
+        outcome = comention("ingest", "files", two_pairs, other, "--json")
+    assert outcome.status == 1
+    assert "another process is bringing in pairs.xml" in outcome.document["sources"][0]["failure"]
+    assert outcome.document["sources"][1]["new"] == 1
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read_like_others(comention: Comention, two_pairs: Path) -> None:
+    strange = Path(os.fsdecode(bytes(two_pairs.parent) + b"/caf\xe9.xml"))
+    strange.write_bytes(two_pairs.read_bytes())
+    outcome = comention("ingest", "files", strange, "--json")
+    assert outcome.status == 0, outcome.stderr
+    assert outcome.document["sources"][0]["new"] == 2
+    assert "caf\ufffd.xml" in outcome.document["sources"][0]["source"]
+    assert comention("ingest", "files", strange.with_name("none\udce9.xml")).status == 2
+    assert comention("top", "--drug", "caf\udce9").status == 2
+
+
+def test_a_misspelt_table_of_the_settings_file_is_refused(
+    comention: Comention, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "comention.toml").write_text('[databse]\nurl = "postgresql://host/name"\n')
+    monkeypatch.chdir(tmp_path)
+    outcome = comention("status")
+    assert outcome.status == 1
+    assert "DATABSE" in outcome.stderr
+
+
+def test_a_citation_that_failed_too_often_is_said_to_be_given_up(comention: Comention, tmp_path: Path) -> None:
+    path = write_articles(tmp_path / "a.xml", [article_xml(1, f"This is {POISON}."), article_xml(2)])
+    comention("ingest", "files", path)
+    for _ in range(3):
+        assert comention("annotate").status == 1
+    outcome = comention("annotate")
+    assert outcome.status == 0
+    assert "nothing to annotate; 1 failed too often" in outcome.stderr
+    assert "every citation is done" not in outcome.stderr
+
+
+def test_an_annotator_that_is_not_promoted_says_so_and_can_be(comention: Comention, two_pairs: Path) -> None:
+    comention("run", two_pairs)
+    outcome = comention("annotate", "--annotator", "second")
+    assert outcome.status == 0
+    assert "the views still show lexicon" in outcome.stderr
+    assert "`comention annotators promote second`" in outcome.stderr
+    assert comention("top", "--json").document[0]["drug"] == "clozapine"
+    assert comention("annotators", "promote", "nonsense").status == 1
+    assert comention("annotators", "promote", "second").status == 0
+    assert comention("db", "psql", "--", "-Atc", "SELECT DISTINCT annotator FROM analysis.mention").stdout == "second\n"
+    assert "second (promoted)" in comention("status").stdout
+
+
+def test_a_deletion_that_is_all_there_is_leaves_no_delta_behind(
+    comention: Comention, two_pairs: Path, tmp_path: Path
+) -> None:
+    comention("run", two_pairs)
+    deletion = write_articles(tmp_path / "d.xml", ["<DeleteCitation><PMID>1</PMID></DeleteCitation>"])
+    comention("run", deletion)
+    count = "SELECT count(*) FROM comention.cooccurrence_delta"
+    assert comention("db", "psql", "--", "-Atc", count).stdout == "0\n"
+    assert comention("top", "--drug", "clozapine", "--json").document[0]["citation_count"] == 1

@@ -22,7 +22,6 @@ _WORDS = re.compile(rf"\b(?:(?P<Drug>{'|'.join(DRUGS)})|(?P<Condition>{'|'.join(
 
 POISON = "a sentence that no annotator can read"
 CRASH = "a sentence at which the whole batch fails"
-LIAR = "a sentence whose span is wrong"
 
 
 class LexiconAnnotator:
@@ -43,9 +42,6 @@ class LexiconAnnotator:
     def _annotate(self, sentence: str) -> SentenceAnnotation:
         if CRASH in sentence:
             raise RuntimeError("out of patience")
-        if LIAR in sentence:
-            mention = Mention(start_char=0, end_char=len(sentence) + 1, label="Drug", score=1.0)
-            return SentenceAnnotation(mentions=(mention,))
         if POISON in sentence:
             return SentenceAnnotation(status=AnnotationStatus.FAILED, detail="it is poison")
         return SentenceAnnotation(
@@ -58,6 +54,10 @@ class LexiconAnnotator:
 
 def load(settings: AnnotateSettings) -> LexiconAnnotator:
     return LexiconAnnotator()
+
+
+def load_second(settings: AnnotateSettings) -> LexiconAnnotator:
+    return LexiconAnnotator(name="second")
 
 
 def load_broken(settings: AnnotateSettings) -> LexiconAnnotator:

@@ -71,10 +71,7 @@ def test_the_pairs_of_a_drug_come_with_counts_and_years(filled: Database) -> Non
         ("agranulocytosis", 3, 2, 2001, 2001),
         ("tremor", 1, 1, 2010, 2010),
     ]
-    assert [p.drug for p in list_pairs(filled, condition="tremors")] == [
-        "lithium",
-        "clozapine",
-    ]  # by NPMI where counts tie
+    assert [p.drug for p in list_pairs(filled, condition="tremors")] == ["clozapine", "lithium"]
     assert list_pairs(filled, drug="aspirin") == []
 
 
@@ -120,9 +117,6 @@ def test_status_counts_what_is_there(filled: Database) -> None:
     status = get_status(filled)
     assert (status.citations, status.retracted, status.pairs) == (4, 1, 3)
     assert [(one.name, one.done, one.owed, one.mentions) for one in status.annotators] == [("lexicon", 4, 0, 12)]
-
-
-counts = st.integers(1, 10**6)
 
 
 @pytest.fixture(scope="module")

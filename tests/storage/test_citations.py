@@ -24,9 +24,9 @@ def save(database: Database, run_id: int, *items: ReadCitation) -> IngestCounts:
         return save_citations(connection, run_id, items)
 
 
-def delete(database: Database, run_id: int, *pmids: int) -> IngestCounts:
+def delete(database: Database, source: str, *pmids: int, version: int = 1) -> IngestCounts:
     with database.transaction() as connection:
-        return delete_citations(connection, run_id, [DeletedCitation(pmid=pmid) for pmid in pmids])
+        return delete_citations(connection, source, [DeletedCitation(pmid=pmid, version=version) for pmid in pmids])
 
 
 def texts(database: Database) -> list[tuple[int, str]]:
@@ -145,7 +145,7 @@ def test_of_two_records_in_one_batch_the_later_one_stays(database: Database, run
 
 def test_a_deletion_takes_everything_along_and_keeps_the_pmid_out(database: Database, run_id: int) -> None:
     save(database, run_id, citation(7), citation(8))
-    assert delete(database, run_id, 7, 9).deleted == 2
+    assert delete(database, "a file", 7, 9).deleted == 2
     assert {pmid for pmid, _ in texts(database)} == {8}
     counts = save(database, run_id, citation(7), citation(9))
     assert counts.withdrawn == 2
@@ -154,15 +154,39 @@ def test_a_deletion_takes_everything_along_and_keeps_the_pmid_out(database: Data
 
 def test_a_record_newer_than_its_deletion_comes_back(database: Database, run_id: int) -> None:
     save(database, run_id, citation(7))
-    delete(database, run_id, 7)
+    delete(database, "a file", 7)
     assert save(database, run_id, citation(7, revised_on=dt.date(2021, 1, 1))).new == 1
-    delete(database, run_id, 7)
+    delete(database, "another file", 7)
+    assert save(database, run_id, citation(7, revised_on=dt.date(2021, 1, 1))).withdrawn == 1
     assert save(database, run_id, citation(7, version=2)).new == 1
+
+
+def test_reading_a_deletion_again_leaves_what_came_back_after_it(database: Database, run_id: int) -> None:
+    save(database, run_id, citation(7))
+    delete(database, "a file", 7)
+    save(database, run_id, citation(7, revised_on=dt.date(2021, 1, 1)))
+    assert delete(database, "a file", 7).deleted == 1
+    assert {pmid for pmid, _ in texts(database)} == {7}
+
+
+def test_the_deletion_of_a_lower_version_leaves_a_higher_one(database: Database, run_id: int) -> None:
+    save(database, run_id, citation(7, version=2))
+    delete(database, "a file", 7, version=1)
+    assert {pmid for pmid, _ in texts(database)} == {7}
+    delete(database, "a file", 7, version=2)
+    assert texts(database) == []
+
+
+def test_another_splitter_cuts_the_sentences_anew(database: Database, run_id: int) -> None:
+    save(database, run_id, citation(7, ["One. Two."]))
+    counts = save(database, run_id, citation(7, ["One.", "Two."], splitter="better"))
+    assert counts.revised == 1
+    assert [line for _, line in texts(database)] == ["A case.", "One.", "Two."]
 
 
 def test_removal_leaves_no_trace_that_would_keep_a_pmid_out(database: Database, run_id: int) -> None:
     save(database, run_id, citation(7), citation(8), citation(9))
-    delete(database, run_id, 8)
+    delete(database, "a file", 8)
     assert remove_citations(database, first_pmid=7, last_pmid=8, source_keys=["test"]) == 1
     with open_run(database, kind="file", source="again", source_key="again") as run:
         assert save(database, run.run_id, citation(7), citation(8)).new == 2

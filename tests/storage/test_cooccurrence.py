@@ -23,7 +23,7 @@ from storage.names import NameTable
 from storage.removal import remove_citations
 from storage.runs import open_run
 from tests.builders import citation
-from tests.plugins.lexicon_annotator import LexiconAnnotator
+from tests.plugins.lexicon_annotator import CONDITIONS, DRUGS, LexiconAnnotator
 
 SENTENCES = st.sampled_from(
     [
@@ -89,15 +89,13 @@ class History:
             open_run(self.database, kind="file", source="t", source_key="t") as run,
             self.database.transaction() as connection,
         ):
-            delete_citations(connection, run.run_id, [DeletedCitation(pmid=pmid) for pmid in pmids])
+            delete_citations(connection, run.source_key, [DeletedCitation(pmid=pmid) for pmid in pmids])
 
     def annotate(self, which: int) -> None:
-        annotator = self.annotators[which]
-        done = [
-            AnnotatedCitation(pending=item, results=tuple(annotator.annotate(item.sentences)))
-            for item in list_pending(self.database, self.numbers[which])
-        ]
-        save_annotations(self.database, self.numbers[which], NameTable(self.database), done)
+        annotator, number, names = self.annotators[which], self.numbers[which], NameTable(self.database)
+        while pending := list_pending(self.database, number, limit=500):
+            done = [AnnotatedCitation(pending=p, results=tuple(annotator.annotate(p.sentences))) for p in pending]
+            save_annotations(self.database, number, names, done)
 
     def fold(self, _: None) -> None:
         fold_counts(self.database)
@@ -192,6 +190,23 @@ def test_folding_changes_no_sum_and_leaves_no_delta(database: Database) -> None:
     fold_counts(database)
     with database.transaction() as connection:
         assert connection.execute(text("SELECT count(*) FROM comention.cooccurrence_count")).scalar_one() == 0
+
+
+def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Database) -> None:
+    """A join of mentions with mentions would take minutes here; the statement timeout makes that a failure."""
+    history = History(database)
+    crowded = " ".join([*DRUGS, *CONDITIONS]) + "."
+    history.store([citation(pmid, [crowded, crowded]) for pmid in range(1, 1501)])
+    history.annotate(0)
+    with database.transaction() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = '20s'"))
+        cells = connection.execute(
+            text(
+                "SELECT sum(sentence_count) FROM comention.contribution(array(SELECT pmid FROM comention.citation), NULL)"
+            )
+        ).scalar_one()
+    pairs, margins, sentences = len(DRUGS) * len(CONDITIONS), len(DRUGS) + len(CONDITIONS), 3
+    assert cells == 1500 * (2 * pairs + 2 * margins + sentences)
 
 
 def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) -> None:

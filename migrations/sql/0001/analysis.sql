@@ -102,7 +102,7 @@ COMMENT ON COLUMN analysis.sentence.end_char IS 'One past its last character in 
 COMMENT ON COLUMN analysis.sentence.text IS 'The sentence';
 
 CREATE VIEW analysis.mention AS
-    SELECT m.pmid::bigint * 100000 + m.sentence_ordinal AS sentence_id,
+    SELECT s.pmid::bigint * 100000 + s.ordinal AS sentence_id,
            m.pmid,
            l.name AS label,
            m.start_char,
@@ -131,9 +131,11 @@ COMMENT ON COLUMN analysis.mention.concept IS 'What is meant: a CURIE such as me
 COMMENT ON COLUMN analysis.mention.score IS 'The annotator''s confidence, 0 to 1';
 COMMENT ON COLUMN analysis.mention.annotator IS 'Name of the annotator';
 
+-- The concepts are joined below the grouping, and their keys are grouped by, so that a filter on drug or condition reaches
+-- the index of the counts.
 CREATE VIEW analysis.cooccurrence AS
-    SELECT d.key AS drug,
-           c.key AS condition,
+    SELECT p.drug,
+           p.condition,
            p.sentence_count,
            p.citation_count,
            p.first_year,
@@ -148,16 +150,25 @@ CREATE VIEW analysis.cooccurrence AS
            analysis.log_likelihood_ratio(p.sentence_count, x.drug_sentence_count, y.condition_sentence_count,
                                          z.annotated_sentence_count) AS log_likelihood_ratio
     FROM (
-        SELECT annotator_id, drug_id, condition_id,
-               sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count,
+        SELECT annotator_id, drug_id, condition_id, drug, condition,
+               sum(sentence_count)::bigint AS sentence_count,
+               sum(citation_count)::bigint AS citation_count,
                min(year) FILTER (WHERE year > 0)::integer AS first_year,
                max(year) FILTER (WHERE year > 0)::integer AS last_year
-        FROM comention.cooccurrence_cell
-        WHERE annotator_id = (SELECT analysis.promoted_annotator())
-        GROUP BY annotator_id, drug_id, condition_id
+        FROM (
+            SELECT part.annotator_id, part.drug_id, part.condition_id, d.key AS drug, c.key AS condition, part.year,
+                   sum(part.sentence_count) AS sentence_count, sum(part.citation_count) AS citation_count
+            FROM comention.cooccurrence_part part
+            JOIN comention.concept d
+                ON d.id = part.drug_id AND d.label_id = (SELECT id FROM comention.label WHERE name = 'Drug')
+            JOIN comention.concept c
+                ON c.id = part.condition_id AND c.label_id = (SELECT id FROM comention.label WHERE name = 'Condition')
+            WHERE part.annotator_id = (SELECT analysis.promoted_annotator())
+            GROUP BY part.annotator_id, part.drug_id, part.condition_id, d.key, c.key, part.year
+            HAVING sum(part.sentence_count) <> 0 OR sum(part.citation_count) <> 0
+        ) cell
+        GROUP BY annotator_id, drug_id, condition_id, drug, condition
     ) p
-    JOIN comention.concept d ON d.id = p.drug_id
-    JOIN comention.concept c ON c.id = p.condition_id
     CROSS JOIN LATERAL (
         SELECT sum(sentence_count)::bigint AS drug_sentence_count FROM comention.cooccurrence_cell
         WHERE annotator_id = p.annotator_id AND drug_id = p.drug_id AND condition_id = 0
@@ -188,7 +199,7 @@ CREATE VIEW analysis.evidence AS
     SELECT dk.key AS drug,
            ck.key AS condition,
            d.pmid,
-           d.pmid::bigint * 100000 + d.sentence_ordinal AS sentence_id,
+           s.pmid::bigint * 100000 + s.ordinal AS sentence_id,
            s.text,
            d.start_char AS drug_start_char,
            d.end_char AS drug_end_char,
