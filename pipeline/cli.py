@@ -9,7 +9,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -63,10 +62,9 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status; a user never sees a traceback."""
     for argument in sys.argv[1:] if arguments is None else arguments:
-        if not Path(argument).exists() and argument != argument.encode("utf-8", "replace").decode("utf-8", "replace"):
-            click.echo(
-                f"Error: {argument.encode('utf-8', 'replace').decode()!r} is not UTF-8, and no file either", err=True
-            )
+        if not _is_utf8(argument) and not os.path.lexists(argument):
+            shown = argument.encode("utf-8", "replace").decode()
+            click.echo(f"Error: {shown!r} is not UTF-8, and no file either", err=True)
             sys.exit(2)
     try:
         status = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
@@ -97,3 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _is_utf8(argument: str) -> bool:
+    """Say whether an argument is text; bytes that are not UTF-8 reach Python as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)

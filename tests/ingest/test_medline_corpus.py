@@ -16,7 +16,7 @@ from comention.types import Citation, DeletedCitation, Record, RefusedRecord
 from ingest.files import read_records
 from ingest.sentences import RuleSplitter, split_citation
 
-WHITE_SPACE = re.compile(r"[ \t\r\n]+")
+LAYOUT = re.compile(r"[ \t\r\n]*[\t\r\n][ \t\r\n]*")
 CITATIONS, BOOKS = 7_749, 6
 
 
@@ -54,7 +54,7 @@ def unpacked(path: Path) -> bytes:
 
 
 def normal(text: str) -> str:
-    return WHITE_SPACE.sub(" ", text).strip(" ")
+    return LAYOUT.sub(" ", text).strip(" ")
 
 
 def test_every_record_is_stored_or_refused_with_a_reason(folder: Path, records: dict[str, list[Record]]) -> None:
@@ -87,7 +87,7 @@ def test_no_character_of_a_title_or_abstract_is_lost(folder: Path, records: dict
             assert record.title == title
             cut = [record.text[section.start_char : section.end_char] for section in record.sections]
             assert cut == [title, *(text for _, text in parts)]
-            joined = " ".join(f"{normal(label)}: {text}" if label else text for label, text in parts)
+            joined = " ".join(f"{' '.join(label.split())}: {text}" if label else text for label, text in parts)
             assert record.text == (f"{title}\n{joined}" if parts else title)
             compared += 1
     assert compared > 7_700

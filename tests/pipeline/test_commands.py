@@ -373,3 +373,8 @@ def test_a_deletion_that_is_all_there_is_leaves_no_delta_behind(
     count = "SELECT count(*) FROM comention.cooccurrence_delta"
     assert comention("db", "psql", "--", "-Atc", count).stdout == "0\n"
     assert comention("top", "--drug", "clozapine", "--json").document[0]["citation_count"] == 1
+
+
+def test_an_argument_longer_than_any_file_name_is_an_argument(comention: Comention) -> None:
+    statement = "SELECT " + " + ".join(["1"] * 2000)
+    assert comention("db", "psql", "--", "-Atc", statement).stdout == "2000\n"
