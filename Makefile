@@ -55,6 +55,14 @@ format: $(VENV)/.installed-dev ## Put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The folder of the annotated corpora that the recipe names.
+CORPORA ?= $(COMENTION_CORPORA)
+
+compact: $(VENV)/.installed ## Train the bundled annotator anew; CORPORA=FOLDER says where the corpora are
+	@test -d "$(CORPORA)" || { echo "name the folder of the corpora: make compact CORPORA=FOLDER"; exit 2; }
+	@$(UV_INSTALL) --editable '.[embedded,train]'
+	$(BIN)/comention train --recipe compact --corpora "$(CORPORA)" --out annotate/bundled/compact
+
 reference: $(VENV)/.installed-dev ## Write the pages under docs/reference from the program
 	$(BIN)/python -m pipeline.reference
 
