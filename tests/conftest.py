@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from storage.database import Database, parse_url
@@ -24,6 +25,10 @@ PLUGINS = ROOT / "tests" / "plugins"
 CORPORA = Path(os.environ.get("COMENTION_CORPORA", ROOT.parent / "shared" / "data"))
 
 sys.path.append(str(PLUGINS))
+
+# A deadline would measure the machine; in CI the examples are the same every time, elsewhere they go on looking.
+hypothesis.settings.register_profile("comention", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("comention")
 
 _numbers = count(1)
 

@@ -69,7 +69,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         write_articles(folder / "1.xml.gz", articles[:1200]),
         write_articles(
             folder / "2.xml",
-            [*articles[1200:], article_xml(None), article_xml(5, abstract()), article_xml(1300, "Another text.")],
+            [
+                *articles[1200:1900],
+                article_xml(1250, "Another text."),  # two records of one PMID, in different batches
+                *articles[1900:],
+                article_xml(None),
+                article_xml(5, abstract()),
+            ],
         ),
         write_articles(
             folder / "3.xml",

@@ -23,7 +23,7 @@ from storage.names import NameTable
 from storage.removal import remove_citations
 from storage.runs import open_run
 from tests.builders import citation
-from tests.plugins.lexicon_annotator import CONDITIONS, DRUGS, LexiconAnnotator
+from tests.plugins.lexicon_annotator import CONDITIONS, DRUGS, POISON, LexiconAnnotator
 
 SENTENCES = st.sampled_from(
     [
@@ -32,6 +32,7 @@ SENTENCES = st.sampled_from(
         "Lithium was given.",
         "Tremor after clozapine, tremor after CLOZAPINE.",
         "Nothing of note.",
+        f"This is {POISON}, so its citation is tried again.",
     ]
 )
 PMIDS = st.integers(1, 4)
@@ -217,3 +218,11 @@ def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) 
     with database.transaction() as connection:
         connection.execute(text("UPDATE comention.cooccurrence_count SET sentence_count = sentence_count + 1"))
     assert len(find_drift(database)) == 4  # the pair, its two margins and the whole
+
+
+def test_a_citation_that_is_tried_again_counts_once(database: Database) -> None:
+    history = History(database)
+    history.store([citation(1, ["Clozapine caused agranulocytosis.", f"This is {POISON}."])])
+    history.annotate(0)
+    assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
+    history.check()
