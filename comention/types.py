@@ -17,6 +17,10 @@ MAX_PMID = 2**31 - 1
 """A PMID is a positive whole number that fits a Postgres integer; PubMed's have eight digits so far."""
 
 
+FIRST_SAMPLE_PMID = 990_000_001
+"""The PMIDs of the sample that comention brings along begin here; PubMed's are far below."""
+
+
 class DatePrecision(enum.StrEnum):
     """How much of a publication date PubMed states; the rest of the date is filled with ones."""
 

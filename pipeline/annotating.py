@@ -9,33 +9,29 @@ from rich.progress import Progress
 from pipeline.annotate_stage import annotate_pending
 
 if TYPE_CHECKING:
-    from comention.settings import AnnotateSettings
+    from comention.types import Annotator
     from storage.annotations import AnnotationCounts
     from storage.database import Database
 
 
 def annotate_owed(
-    database: Database, settings: AnnotateSettings, progress: Progress, *, annotator_name: str | None = None
+    database: Database, annotator: Annotator, progress: Progress, *, batch_citations: int
 ) -> tuple[AnnotationCounts, int]:
-    """Load the annotator, annotate whatever is owed to it and show how far it is.
+    """Annotate whatever is owed to an annotator and show how far it is.
 
     Returns what was annotated, and how many citations have failed too often to be tried again.
     """
-    from annotate.registry import load_annotator
     from storage.annotations import count_given_up, count_pending
     from storage.annotators import list_registered, register_annotator
 
-    name = annotator_name or settings.annotator
-    bar = progress.add_task(f"annotate with {name}", total=None, unit="sentences", start=False)
-    annotator = load_annotator(name, settings)
+    name = annotator.info.name
     annotator_id = register_annotator(database, annotator.info)
     _, sentences = count_pending(database, annotator_id)
-    progress.update(bar, total=sentences)
-    progress.start_task(bar)  # loading is over: the rate is that of annotating
+    bar = progress.add_task(f"annotate with {name}", total=sentences, unit="sentences")
     counts = annotate_pending(
         database,
         annotator,
-        batch_citations=settings.batch_citations,
+        batch_citations=batch_citations,
         on_progress=lambda counts: progress.advance(bar, counts.sentences),
     )
     promoted = next((one for one in list_registered(database) if one.promoted), None)

@@ -6,9 +6,12 @@ Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted. Results go to stdo
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import click
 
@@ -61,31 +64,55 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status; a user never sees a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is written in escapes
+            stream.reconfigure(errors="backslashreplace")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _stop)
     for argument in sys.argv[1:] if arguments is None else arguments:
         if not _is_utf8(argument) and not os.path.lexists(argument):
             shown = argument.encode("utf-8", "replace").decode()
             click.echo(f"Error: {shown!r} is not UTF-8, and no file either", err=True)
             sys.exit(2)
+    sys.exit(_run(arguments))
+
+
+class _StoppedError(KeyboardInterrupt):
+    """A signal asked the program to stop."""
+
+    number: signal.Signals | None = None
+    """The signal, kept here because a library may turn the exception into one of its own."""
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    _StoppedError.number = signal.Signals(number)
+    raise _StoppedError
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command and return the exit status."""
     try:
         status = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except ComentionError as error:
-        click.echo(f"comention: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does: nothing is wrong, and nobody listens
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except Exception as error:
+        return error.exit_code
+    except (Exception, KeyboardInterrupt) as error:
+        if _StoppedError.number is not None:
+            click.echo(f"stopped by {_StoppedError.number.name}; the same command goes on where it was", err=True)
+            return 128 + _StoppedError.number
+        if isinstance(error, click.exceptions.Abort):
+            click.echo("interrupted", err=True)
+            return 130
+        if isinstance(error, BrokenPipeError):
+            # The reader of a pipe has gone, as `head` does: nothing is wrong, and nobody listens.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        if isinstance(error, ComentionError):
+            click.echo(f"comention: {error}", err=True)
+            return 1
         if os.environ.get("COMENTION_TRACEBACK"):
             raise
         click.echo(
@@ -93,8 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "set COMENTION_TRACEBACK=1 and run the same command again for the details that a report needs",
             err=True,
         )
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+        return 1
+    return status if isinstance(status, int) else 0
 
 
 def _is_utf8(argument: str) -> bool:

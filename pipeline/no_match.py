@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from comention.names import normalise_name
 from pipeline.console import stderr_console
 from pipeline.show import inert
 
@@ -22,9 +23,13 @@ def explain_no_match(database: Database, *, drug: str | None, condition: str | N
     if not has_rows(database, "annotation"):
         console.print("no citation is annotated yet: run `comention annotate`", markup=False)
         return
-    said = " and ".join(repr(name) for name in (drug, condition) if name is not None)
-    console.print(f"no sentence mentions {said} together with a match" if said else "no pair was found", markup=False)
+    said = " and ".join(repr(inert(name)) for name in (drug, condition) if name is not None)
+    both = "both " if drug is not None and condition is not None else ""
+    console.print(f"no pair with {both}{said} was found" if said else "no pair was found", markup=False)
     for label, name in (("Drug", drug), ("Condition", condition)):
-        similar = suggest_names(database, label, name) if name else []
+        wanted = normalise_name(name) if name else ""
+        similar = (
+            [found for found in suggest_names(database, label, wanted) if found != wanted] if len(wanted) > 2 else []
+        )
         if similar:
             console.print(f"{label.lower()}s with a similar name: {', '.join(map(inert, similar))}", markup=False)

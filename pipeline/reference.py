@@ -14,7 +14,7 @@ import click
 from pydantic import BaseModel
 
 from comention.settings import Settings, setting_names
-from pipeline.cli import COMMANDS, cli
+from pipeline.cli import cli
 
 if TYPE_CHECKING:
     from storage.database import Database
@@ -25,20 +25,22 @@ NOTE = "<!-- Written by `make reference`; change the program, not this page. -->
 def commands_page() -> str:
     """Return the page of commands: the help of each, as the terminal shows it at 100 columns."""
     parts = [NOTE, "# Commands", "Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted."]
-    for name, command in _walk(cli, "comention"):
-        context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
-        parts += [f"## {name}", f"```\n{command.get_help(context)}\n```"]
+    for context in _walk(cli, None, "comention"):
+        parts += [f"## {context.command_path}", f"```\n{context.command.get_help(context)}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
-def _walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    yield name, command
+def _walk(command: click.Command, parent: click.Context | None, name: str) -> Iterator[click.Context]:
+    """Yield a context for the command and each below it, with what a child takes over from its parent."""
+    context = click.Context(
+        command, parent=parent, info_name=name, max_content_width=100, terminal_width=100, **command.context_settings
+    )
+    yield context
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=name)
-        for child in COMMANDS if command is cli else command.list_commands(context):
+        for child in command.list_commands(context):
             found = command.get_command(context, child)
             if found is not None:
-                yield from _walk(found, f"{name} {child}")
+                yield from _walk(found, context, child)
 
 
 def settings_page() -> str:

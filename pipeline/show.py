@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -28,22 +28,25 @@ def inert(text: str) -> str:
     )
 
 
-def pairs_table(pairs: Iterable[Pair], *, title: str) -> Table:
-    """Build the table of pairs, in the order given."""
+def pairs_table(pairs: Iterable[Pair], *, title: str, width: int) -> Table:
+    """Build the table of pairs, in the order given; on a terminal of few columns some measures are left out, none is cut."""
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("drug", style=DRUG_STYLE, overflow="fold", min_width=13)
-    table.add_column("condition", style=CONDITION_STYLE, overflow="fold", min_width=17)
-    for heading in ("citations", "sentences", "NPMI", "G²", "years"):
+    room = width >= 78
+    table.add_column("drug", style=DRUG_STYLE, overflow="fold", min_width=13 if room else None)
+    table.add_column("condition", style=CONDITION_STYLE, overflow="fold", min_width=17 if room else None)
+    measures: dict[str, Callable[[Pair], str]] = {"citations": lambda pair: f"{pair.citation_count:,}"}
+    if width >= 56:
+        measures["sentences"] = lambda pair: f"{pair.sentence_count:,}"
+    if width >= 48:
+        measures["NPMI"] = lambda pair: _number(pair.npmi)
+    if room:
+        measures["G²"] = lambda pair: _number(pair.log_likelihood_ratio, digits=1)
+        measures["years"] = _years
+    for heading in measures:
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in pairs:
         table.add_row(
-            Text(inert(pair.drug)),
-            Text(inert(pair.condition)),
-            f"{pair.citation_count:,}",
-            f"{pair.sentence_count:,}",
-            _number(pair.npmi),
-            _number(pair.log_likelihood_ratio, digits=1),
-            _years(pair),
+            Text(inert(pair.drug)), Text(inert(pair.condition)), *(measure(pair) for measure in measures.values())
         )
     return table
 
@@ -83,4 +86,4 @@ def highlighted(item: Evidence) -> Text:
 def counts_sentence(counts: IngestCounts) -> str:
     """Say in one sentence what became of the records, leaving out what did not occur."""
     parts = [f"{value:,} {name}" for name, value in counts.by_outcome().items() if value]
-    return f"{counts.read:,} records read: {', '.join(parts)}" if parts else "no records read"
+    return f"{counts.read:,} record{'s' * (counts.read > 1)} read: {', '.join(parts)}" if parts else "no record read"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from comention.names import normalise_name
+from comention.types import FIRST_SAMPLE_PMID
 from storage.database import Database
 
 
@@ -64,7 +65,10 @@ class StoreStatus:
     deleted: int
     sentences: int
     pairs: int
+    sample: int
+    """Citations of the demo's sample among them."""
     runs: dict[str, int]
+    """Sources by the status of their last run."""
     last_run_at: dt.datetime | None
     read: int
     exceptions: dict[str, int]
@@ -210,6 +214,19 @@ def _concept_key(connection: Connection, label: str, wanted: str) -> str | None:
     return None if found is None else found[1]
 
 
+def count_sample(database: Database) -> tuple[int, int]:
+    """Return how many citations of the demo's sample, and whether any (1) or none (0) of others, are stored."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            text(
+                "SELECT (SELECT count(*) FROM comention.citation WHERE pmid >= :first) AS sample, "
+                "(SELECT count(*) FROM (SELECT FROM comention.citation WHERE pmid < :first LIMIT 1) one) AS others"
+            ),
+            {"first": FIRST_SAMPLE_PMID},
+        ).one()
+        return row.sample, row.others
+
+
 def has_rows(database: Database, table: str) -> bool:
     """Say whether a table of the private schema has any row."""
     with database.transaction() as connection:
@@ -232,6 +249,7 @@ def get_status(database: Database) -> StoreStatus:
                        (SELECT count(*) FROM comention.citation WHERE retracted) AS retracted,
                        (SELECT count(*) FROM comention.deleted_citation) AS deleted,
                        (SELECT count(*) FROM comention.sentence) AS sentences,
+                       (SELECT count(*) FROM comention.citation WHERE pmid >= :first_sample_pmid) AS sample,
                        (SELECT count(*) FROM (
                             SELECT FROM comention.cooccurrence_part
                             WHERE annotator_id = (SELECT analysis.promoted_annotator()) AND drug_id <> 0 AND condition_id <> 0
@@ -240,11 +258,17 @@ def get_status(database: Database) -> StoreStatus:
                        (SELECT max(coalesce(finished_at, started_at)) FROM comention.ingest_run) AS last_run_at,
                        pg_database_size(current_database()) AS size_bytes
                 """
-            )
+            ),
+            {"first_sample_pmid": FIRST_SAMPLE_PMID},
         ).mappings()
-        runs = connection.execute(text("SELECT status, count(*) FROM comention.ingest_run GROUP BY status")).all()
+        runs = connection.execute(
+            text(
+                "SELECT status, count(*) FROM (SELECT DISTINCT ON (kind, source) status FROM comention.ingest_run "
+                "ORDER BY kind, source, id DESC) latest GROUP BY status"
+            )
+        ).all()
         exceptions = connection.execute(
-            text("SELECT outcome, count(*) FROM comention.ingest_exception GROUP BY outcome")
+            text("SELECT outcome, count(*) FROM analysis.ingest_exception WHERE NOT resolved GROUP BY outcome")
         ).all()
         annotators = connection.execute(
             text(

@@ -24,14 +24,19 @@ annotator_option = click.option(
 @json_option
 def annotate(annotator: str | None, as_json: bool) -> None:
     """Annotate every citation that the annotator has not seen, or not in its present text."""
+    from annotate.registry import load_annotator
     from comention.settings import load_settings
     from pipeline.annotating import annotate_owed
     from storage.database import open_database
 
     settings = load_settings()
-    began = time.monotonic()
-    with open_database(settings) as database, progress_bars() as progress:
-        counts, given_up = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
+    with open_database(settings) as database:
+        loaded = load_annotator(annotator or settings.annotate.annotator, settings.annotate)
+        began = time.monotonic()
+        with progress_bars() as progress:
+            counts, given_up = annotate_owed(
+                database, loaded, progress, batch_citations=settings.annotate.batch_citations
+            )
     seconds = time.monotonic() - began
     if as_json:
         print_json(

@@ -39,6 +39,7 @@ def _run(database: Database, settings: Settings) -> None:
     from rich.rule import Rule
     from rich.text import Text
 
+    from annotate.registry import load_annotator
     from ingest.samples import sample_files
     from pipeline.ingest_files import ingest_files
     from pipeline.show import evidence_list, pairs_table
@@ -46,13 +47,17 @@ def _run(database: Database, settings: Settings) -> None:
 
     with progress_bars() as progress:
         reports = ingest_files(database, sample_files(), progress)
-        counts, given_up = annotate_owed(database, settings.annotate, progress)
+        annotator = load_annotator(settings.annotate.annotator, settings.annotate)
+        counts, given_up = annotate_owed(
+            database, annotator, progress, batch_citations=settings.annotate.batch_citations
+        )
     if counts.failed or given_up or not all(report.usable for report in reports):
         show_reports(reports)
         raise AnnotatorError("the sample could not be brought in whole: run `comention status` for what is missing")
     console = stdout_console()
     pairs = list_pairs(database, limit=PAIRS_SHOWN)
-    console.print(pairs_table(pairs, title="Drugs and conditions in the same sentences, by citations"))
+    title = "Drugs and conditions in the same sentences, by citations"
+    console.print(pairs_table(pairs, title=title, width=console.width))
     for pair in pairs[:PAIRS_WITH_EVIDENCE]:
         console.print(Rule(Text(f"{pair.drug} · {pair.condition}"), align="left", style="dim"))
         console.print(evidence_list(list_evidence(database, pair.drug, pair.condition, limit=SENTENCES_PER_PAIR)))
@@ -76,12 +81,13 @@ def _next_steps(drug: str, condition: str) -> str:
 
 
 def _remove(database: Database) -> None:
+    from comention.types import FIRST_SAMPLE_PMID, MAX_PMID
     from ingest.files import source_digest
-    from ingest.samples import FIRST_PMID, LAST_PMID, sample_files
+    from ingest.samples import sample_files
     from storage.cooccurrence import fold_counts
     from storage.removal import remove_citations
 
     keys = [f"file:{source_digest(path)}" for path in sample_files()]
-    removed = remove_citations(database, first_pmid=FIRST_PMID, last_pmid=LAST_PMID, source_keys=keys)
+    removed = remove_citations(database, first_pmid=FIRST_SAMPLE_PMID, last_pmid=MAX_PMID, source_keys=keys)
     fold_counts(database)
     stderr_console().print(f"{removed:,} citations of the sample removed", markup=False)

@@ -12,7 +12,7 @@ from pipeline.console import json_option, print_json, stdout_console
 @click.command()
 @click.argument("drug")
 @click.argument("condition")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many sentences.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000_000), help="How many sentences.")
 @json_option
 def evidence(drug: str, condition: str, limit: int, as_json: bool) -> None:
     """Show the sentences that mention DRUG and CONDITION, newest citation first."""
@@ -31,6 +31,6 @@ def evidence(drug: str, condition: str, limit: int, as_json: bool) -> None:
         print_json({"pair": asdict(pairs[0]) if pairs else None, "evidence": [asdict(item) for item in sentences]})
     elif sentences:
         console = stdout_console()
-        console.print(pairs_table(pairs, title=f"{drug} and {condition}"))
+        console.print(pairs_table(pairs, title=f"{drug} and {condition}", width=console.width))
         console.print()
         console.print(evidence_list(sentences))

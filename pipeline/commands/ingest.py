@@ -84,7 +84,15 @@ def show_reports(reports: list[SourceReport], *, exceptions_shown: int = 20) -> 
             markup=False,
             soft_wrap=True,
         )
-    if refused:
+    failed = sum(report.failure is not None for report in reports)
+    if failed:
+        console.print(
+            f"{failed:,} of {len(reports):,} source{'s' * (len(reports) > 1)} could not be read to the end, as said above; "
+            "what came before is stored: mend the source and give the same command again",
+            markup=False,
+            soft_wrap=True,
+        )
+    elif refused:
         console.print(
             f"{refused:,} record{'s' * (refused > 1)} refused, all others stored: correct what is wrong "
             "where it comes from, and give the same command with the corrected file",

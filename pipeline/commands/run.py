@@ -40,7 +40,9 @@ def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | 
 @click.option("--pmids", callback=parse_pmids, metavar="N,N…|@FILE", help="Fetch these PMIDs from PubMed.")
 @annotator_option
 @again_option
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="How many pairs to show.")
+@click.option(
+    "--limit", default=10, show_default=True, type=click.IntRange(0, 1_000_000), help="How many pairs to show."
+)
 @json_option
 def run(
     paths: tuple[Path, ...],
@@ -59,15 +61,18 @@ def run(
     if sum((bool(paths), query is not None, pmids is not None)) != 1:
         raise click.UsageError("name files, or give --query, or give --pmids: one of the three")
 
+    from annotate.registry import load_annotator
     from comention.settings import load_settings
     from pipeline.annotating import annotate_owed
     from pipeline.fetching import ingest_from_ncbi
     from pipeline.ingest_files import ingest_files
     from storage.database import open_database
-    from storage.queries import list_pairs
+    from storage.queries import count_sample, list_pairs
 
     settings = load_settings()
     with open_database(settings) as database:
+        # Before anything is read: a name that is misspelt shows now, and not after hours.
+        loaded = load_annotator(annotator or settings.annotate.annotator, settings.annotate)
         began = time.monotonic()
         reports: list[SourceReport]
         with progress_bars() as progress:
@@ -78,12 +83,23 @@ def run(
         ingest_seconds = time.monotonic() - began
         show_reports(reports)
         show_rate(reports, ingest_seconds)
+        if not any(report.counts.read for report in reports) and any(report.failure for report in reports):
+            raise click.exceptions.Exit(1)
 
         began = time.monotonic()
         with progress_bars() as progress:
-            counts, given_up = annotate_owed(database, settings.annotate, progress, annotator_name=annotator)
+            counts, given_up = annotate_owed(
+                database, loaded, progress, batch_citations=settings.annotate.batch_citations
+            )
         annotate_seconds = time.monotonic() - began
         stderr_console().print(annotation_sentence(counts, annotate_seconds, given_up), markup=False, soft_wrap=True)
+        sample, others = count_sample(database)
+        if sample and others:
+            stderr_console().print(
+                f"{sample:,} citations of the demo's sample are counted too: `comention demo --remove` takes them out",
+                markup=False,
+                soft_wrap=True,
+            )
         pairs = list_pairs(database, limit=limit) if limit else []
     if as_json:
         print_json(
@@ -98,7 +114,9 @@ def run(
     elif pairs:
         from pipeline.show import pairs_table
 
-        stdout_console().print(pairs_table(pairs, title="Drugs and conditions in the same sentences, by citations"))
+        console = stdout_console()
+        title = "Drugs and conditions in the same sentences, by citations"
+        console.print(pairs_table(pairs, title=title, width=console.width))
     if counts.failed or not all(report.usable for report in reports):
         raise click.exceptions.Exit(1)
 
@@ -110,6 +128,7 @@ def show_rate(reports: list[SourceReport], seconds: float) -> None:
     if read:
         stored = sum(counts.stored + counts.deleted for counts in fresh)
         stderr_console().print(
-            f"{read:,} records read = {stored:,} stored + {read - stored:,} explained, {read / seconds:,.0f} records/s",
+            f"{read:,} records read = {stored:,} stored or deleted + {read - stored:,} explained, "
+            f"{read / seconds:,.0f} records/s",
             markup=False,
         )

@@ -13,6 +13,7 @@ from pipeline.console import json_option, print_json, stdout_console
 @json_option
 def status(as_json: bool) -> None:
     """Say what is stored, annotated, owed and refused."""
+    from rich import box
     from rich.table import Table
 
     from comention.settings import load_settings
@@ -31,7 +32,12 @@ def status(as_json: bool) -> None:
     facts = Table(show_header=False, box=None, pad_edge=False)
     facts.add_column(style="dim")
     facts.add_column()
-    facts.add_row("citations", f"{found.citations:,} ({found.retracted:,} retracted; {found.deleted:,} PMIDs deleted)")
+    facts.add_row("citations", f"{found.citations:,}, of them {found.retracted:,} retracted")
+    facts.add_row("deleted", f"{found.deleted:,} withdrawn by PubMed")
+    if found.sample:
+        facts.add_row(
+            "sample", f"{found.sample:,} of the citations are the demo's: comention demo --remove takes them out"
+        )
     facts.add_row("sentences", f"{found.sentences:,}")
     facts.add_row("pairs", f"{found.pairs:,} drug-condition pairs")
     runs = ", ".join(f"{count:,} {name}" for name, count in sorted(found.runs.items()))
@@ -43,16 +49,13 @@ def status(as_json: bool) -> None:
     if not found.annotators:
         console.print("\nno annotator has run yet: comention annotate", markup=False)
         return
-    table = Table(header_style="bold", pad_edge=False)
-    for heading in ("annotator", "version", "revision"):
-        table.add_column(heading)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("annotator", overflow="fold")
     for heading in ("done", "in part", "failed", "owed", "mentions"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in found.annotators:
         table.add_row(
-            one.name + (" (promoted)" if one.promoted else ""),
-            one.version,
-            one.revision[:12],
+            f"{one.name} {one.revision[:8]}" + (" (promoted)" if one.promoted else ""),
             *(f"{value:,}" for value in (one.done, one.truncated, one.failed, one.owed, one.mentions)),
         )
     console.print(table)

@@ -12,8 +12,10 @@ from pipeline.console import json_option, print_json, stdout_console
 @click.command()
 @click.option("--drug", metavar="NAME", help="The conditions of this drug.")
 @click.option("--condition", metavar="NAME", help="The drugs of this condition.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many rows.")
-@click.option("--min-sentences", default=1, show_default=True, type=click.IntRange(1), help="Leave rarer pairs out.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000_000), help="How many rows.")
+@click.option(
+    "--min-sentences", default=1, show_default=True, type=click.IntRange(1, 2**31 - 1), help="Leave rarer pairs out."
+)
 @json_option
 def top(drug: str | None, condition: str | None, limit: int, min_sentences: int, as_json: bool) -> None:
     """List the conditions of a drug, the drugs of a condition, or the top pairs of all, by citations.
@@ -39,4 +41,5 @@ def top(drug: str | None, condition: str | None, limit: int, min_sentences: int,
             (False, True): f"Drugs in the same sentences as {condition}",
             (True, True): f"{drug} and {condition}",
         }[drug is not None, condition is not None]
-        stdout_console().print(pairs_table(pairs, title=title))
+        console = stdout_console()
+        console.print(pairs_table(pairs, title=title, width=console.width))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from ingest.files import source_digest
+from ingest.samples import sample_files
 from pipeline.cli import COMMANDS
 from storage.database import Database
+from storage.queries import has_rows
 from storage.runs import open_run
 from tests.builders import article_set, article_xml, write_articles
 from tests.conftest import COMMAND, ROOT, Comention, command_environment, run_command
@@ -55,7 +59,7 @@ def test_every_command_has_help(name: str) -> None:
 def test_run_ingests_annotates_and_shows(comention: Comention, two_pairs: Path) -> None:
     outcome = comention("run", two_pairs)
     assert outcome.status == 0, outcome.stderr
-    assert "2 records read = 2 stored + 0 explained" in outcome.stderr
+    assert "2 records read = 2 stored or deleted + 0 explained" in outcome.stderr
     assert "agranulocytosis" in outcome.stdout
     document = comention("run", two_pairs, "--json").document
     assert document["sources"][0]["already_read"] is True
@@ -93,7 +97,7 @@ def test_status_says_what_is_stored_and_owed(comention: Comention, two_pairs: Pa
     document = comention("status", "--json").document
     assert (document["citations"], document["read"]) == (2, 2)
     assert document["annotators"][0]["done"] == 2
-    assert "lexicon (promoted)" in comention("status").stdout
+    assert "lexicon 1 (promoted)" in comention("status").stdout
 
 
 def test_verify_passes_and_fails_where_a_count_is_wrong(comention: Comention, two_pairs: Path) -> None:
@@ -168,6 +172,7 @@ def test_bad_files_are_named_and_the_good_ones_stored(comention: Comention, two_
         ["run", "--pmids", "0"],
         ["run", "--pmids", "99999999999"],
         ["top", "--limit", "0"],
+        ["top", "--limit", "99999999999999999999"],
         ["evidence", "clozapine"],
         ["ingest", "files"],
     ],
@@ -361,7 +366,7 @@ def test_an_annotator_that_is_not_promoted_says_so_and_can_be(comention: Comenti
     assert comention("annotators", "promote", "nonsense").status == 1
     assert comention("annotators", "promote", "second").status == 0
     assert comention("db", "psql", "--", "-Atc", "SELECT DISTINCT annotator FROM analysis.mention").stdout == "second\n"
-    assert "second (promoted)" in comention("status").stdout
+    assert "second 1 (promoted)" in comention("status").stdout
 
 
 def test_a_deletion_that_is_all_there_is_leaves_no_delta_behind(
@@ -378,3 +383,88 @@ def test_a_deletion_that_is_all_there_is_leaves_no_delta_behind(
 def test_an_argument_longer_than_any_file_name_is_an_argument(comention: Comention) -> None:
     statement = "SELECT " + " + ".join(["1"] * 2000)
     assert comention("db", "psql", "--", "-Atc", statement).stdout == "2000\n"
+
+
+def test_a_source_that_breaks_off_is_not_said_to_be_stored_whole(comention: Comention, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.xml"
+    cut.write_bytes(article_set([article_xml(7), article_xml(8)])[:-120])
+    outcome = comention("ingest", "files", cut)
+    assert outcome.status == 1
+    assert "1 of 1 source could not be read to the end" in outcome.stderr
+    assert "all others stored" not in outcome.stderr
+
+
+def test_a_run_that_reads_nothing_shows_no_older_pairs(comention: Comention, two_pairs: Path, tmp_path: Path) -> None:
+    comention("run", two_pairs)
+    outcome = comention("run", tmp_path / "missing.xml")
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert "does not exist" in outcome.stderr
+
+
+def test_an_annotator_that_is_misspelt_is_refused_before_anything_is_read(
+    comention: Comention, two_pairs: Path
+) -> None:
+    outcome = comention("run", "--annotator", "lexikon", two_pairs)
+    assert outcome.status == 1
+    assert "no annotator 'lexikon'" in outcome.stderr
+    assert comention("status", "--json").document["citations"] == 0
+
+
+def test_what_was_left_out_is_settled_when_a_corrected_file_comes(comention: Comention, tmp_path: Path) -> None:
+    path = write_articles(tmp_path / "a.xml", [article_xml(1), article_xml(2, "p < 0.05"), article_xml(None)])
+    assert comention("ingest", "files", path).status == 1
+    assert comention("status", "--json").document["exceptions"] == {"refused": 2}
+    write_articles(path, [article_xml(1), article_xml(2), article_xml(3)])
+    assert comention("ingest", "files", path).status == 0
+    assert comention("status", "--json").document["exceptions"] == {}
+    assert comention("status", "--json").document["runs"] == {"done": 1}
+
+
+@pytest.mark.parametrize("columns", ["40", "50", "60", "80", "200"])
+def test_no_figure_is_cut_on_a_terminal_of_few_columns(comention: Comention, two_pairs: Path, columns: str) -> None:
+    comention("run", two_pairs)
+    shown = comention("top", COLUMNS=columns).stdout
+    assert max(map(len, shown.splitlines())) <= int(columns)
+    assert "citations" in shown
+    if int(columns) >= 48:
+        assert "NPMI" in shown
+        assert re.search(r"\d\.\d\d", shown)
+    assert ("years" in shown) == (int(columns) >= 78)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_command_with_a_sentence_and_its_status(
+    comention: Comention, database: Database, database_address: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    articles = (article_xml(pmid, "Clozapine caused agranulocytosis. " * 20) for pmid in range(1, 6000))
+    path = write_articles(tmp_path / "long.xml", articles)
+    with subprocess.Popen(
+        [*COMMAND, "ingest", "files", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=command_environment(COMENTION_DATABASE__URL=database_address),
+    ) as process:
+        while process.poll() is None and not has_rows(database, "citation"):
+            pass
+        process.send_signal(number)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert said.strip() == f"stopped by {number.name}; the same command goes on where it was"
+    assert comention("ingest", "files", path).status == 0
+    assert comention("status", "--json").document["citations"] == 5999
+
+
+def test_a_terminal_of_another_encoding_is_no_defect(comention: Comention, two_pairs: Path) -> None:
+    comention("run", two_pairs)
+    outcome = comention("top", PYTHONUTF8="0", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert outcome.status == 0, outcome.stderr
+    assert "clozapine" in outcome.stdout
+
+
+def test_the_sample_among_real_citations_is_pointed_at(comention: Comention, two_pairs: Path) -> None:
+    assert "demo's sample" not in comention("run", two_pairs).stderr
+    sample = sample_files()[-1]
+    assert "citations of the demo's sample are counted too" in comention("run", sample).stderr
+    assert "comention demo --remove" in comention("status").stdout

@@ -276,16 +276,20 @@ COMMENT ON COLUMN analysis.ingest_run.missing IS 'PMIDs that NCBI did not return
 COMMENT ON COLUMN analysis.ingest_run.program_version IS 'Version of comention that read it';
 
 CREATE VIEW analysis.ingest_exception AS
-    SELECT e.run_id, r.source, e.position, e.pmid, e.outcome, e.reason
+    SELECT e.run_id, r.source, e.position, e.pmid, e.outcome, e.reason,
+           EXISTS (SELECT FROM comention.citation c WHERE c.pmid = e.pmid)
+               OR EXISTS (SELECT FROM comention.ingest_run l
+                          WHERE l.kind = r.kind AND l.source = r.source AND l.id > r.id AND l.status = 'done') AS resolved
     FROM comention.ingest_exception e
     JOIN comention.ingest_run r ON r.id = e.run_id;
-COMMENT ON VIEW analysis.ingest_exception IS 'Every record that was read and not stored, with its reason';
+COMMENT ON VIEW analysis.ingest_exception IS 'Every record that was read and not stored, with its reason, and whether that is settled by now';
 COMMENT ON COLUMN analysis.ingest_exception.run_id IS 'The run, as in analysis.ingest_run';
 COMMENT ON COLUMN analysis.ingest_exception.source IS 'Name of the file, the query, or the PMIDs';
 COMMENT ON COLUMN analysis.ingest_exception.position IS 'Position of the record in its source, from 1';
 COMMENT ON COLUMN analysis.ingest_exception.pmid IS 'PMID, where one can be seen';
 COMMENT ON COLUMN analysis.ingest_exception.outcome IS 'superseded, withdrawn, refused or missing';
 COMMENT ON COLUMN analysis.ingest_exception.reason IS 'Why, in a sentence';
+COMMENT ON COLUMN analysis.ingest_exception.resolved IS 'True where the PMID is stored now, or a later run has read a source of this name to its end';
 
 -- The role that analysts' own logins are members of. Roles belong to the whole cluster, so it may be there already, and
 -- whoever migrates may not be allowed to create one: then the administrator does, and grants as below.
