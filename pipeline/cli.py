@@ -1,6 +1,6 @@
 """The command line. Each command lives in its own module and is imported only when it is called.
 
-Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted. Results go to stdout, progress and messages to stderr.
+Exit codes: 0 done, 1 failed, 2 usage error, 128 + n stopped by signal n. Results go to stdout, progress and messages to stderr.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ def ingest_files(
         count += records
         progress.update(bar, count=count)
 
+    def moved(before: int, position: int) -> None:
+        progress.update(bar, completed=before + position)
+
     reports = []
     for number, path in enumerate(paths, start=1):
         before = sum(sizes[: number - 1])
@@ -43,7 +47,7 @@ def ingest_files(
                 splitter,
                 again=again,
                 on_progress=counted,
-                on_bytes=lambda position, before=before: progress.update(bar, completed=before + position),  # type: ignore[misc]
+                on_bytes=partial(moved, before),
             )
         except SourceError as error:
             report = SourceReport(source=printable(str(path)), counts=IngestCounts(), failure=printable(str(error)))

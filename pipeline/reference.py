@@ -24,7 +24,11 @@ NOTE = "<!-- Written by `make reference`; change the program, not this page. -->
 
 def commands_page() -> str:
     """Return the page of commands: the help of each, as the terminal shows it at 100 columns."""
-    parts = [NOTE, "# Commands", "Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted."]
+    parts = [
+        NOTE,
+        "# Commands",
+        "Exit codes: 0 done, 1 failed, 2 usage error, 128 + n stopped by signal n (130 for Ctrl-C).",
+    ]
     for context in _walk(cli, None, "comention"):
         parts += [f"## {context.command_path}", f"```\n{context.command.get_help(context)}\n```"]
     return "\n\n".join(parts) + "\n"

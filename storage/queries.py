@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import Connection, text
 
@@ -227,12 +228,12 @@ def count_sample(database: Database) -> tuple[int, int]:
         return row.sample, row.others
 
 
-def has_rows(database: Database, table: str) -> bool:
+def has_rows(database: Database, table: Literal["citation", "annotation"]) -> bool:
     """Say whether a table of the private schema has any row."""
     with database.transaction() as connection:
         return bool(
             connection.execute(
-                text(f"SELECT EXISTS (SELECT FROM comention.{table})")  # noqa: S608 - the caller's own names
+                text(f"SELECT EXISTS (SELECT FROM comention.{table})")  # noqa: S608 - one of two names
             ).scalar_one()
         )
 
