@@ -78,7 +78,9 @@ class _Loss:
         pieces = torch.where(present, self._pieces[places], 0).long()
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16, cache_enabled=False):
             logits = self._model.logits(pieces, present)
-        logs = torch.cat([part.log_softmax(-1) for part in logits.float().split(self._model.tag_counts, -1)], -1)
+        logs = torch.cat(
+            [part.log_softmax(-1) for part in logits.float().split_with_sizes(self._model.tag_counts, -1)], -1
+        )
         permitted = (torch.where(present, self._permitted[places], 0)[..., None] & self._bits) != 0
         known = permitted.any(-1)
         # The probability that falls on the permitted tags; of one head, so at most one.
@@ -173,7 +175,7 @@ class _Recorder:
         self._batch = torch.full((size,), -1, dtype=torch.int64, device=rate.device)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._pool: Any = None
-        self._stream = torch.cuda.Stream(rate.device)
+        self._stream = torch.cuda.Stream(rate.device)  # type: ignore[no-untyped-call]
         # The first steps make the optimiser's state and choose kernels; they must leave no trace.
         kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         with self._on_the_side():
@@ -219,7 +221,7 @@ def _optimizer(
 
 @torch.no_grad()
 def tag_probabilities(
-    models: Sequence[TrainableTagger], examples: PackedExamples, device: torch.device, batch_sentences: int = 256
+    models: Sequence[TrainableTagger], examples: PackedExamples, device: torch.device, batch_sentences: int = 1024
 ) -> Tensor:
     """Return what several models give to every piece on average: fp16 [pieces, tags of all heads], on ``device``.
 
@@ -241,7 +243,7 @@ def tag_probabilities(
             ids = torch.where(present.to(device), pieces[torch.where(present, places, 0).to(device)], 0).long()
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or has_fast_bf16()):
                 logits = model.logits(ids, present.to(device))
-            shares = torch.cat([part.softmax(-1) for part in logits.float().split(model.tag_counts, -1)], -1)
+            shares = torch.cat([part.softmax(-1) for part in logits.float().split_with_sizes(model.tag_counts, -1)], -1)
             tagged = tagged.to(device)
             total[places.to(device)[tagged]] += (shares[tagged] / len(models)).half()
         model.train()

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from annotate.corpora import AnnotatedDocument, AnnotatedSentence, Corpus, split_document
+from annotate.corpora import (
+    AnnotatedDocument,
+    AnnotatedSentence,
+    Corpus,
+    load_corpus,
+    parse_reference,
+    split_document,
+)
 from comention.types import Splitter
 
 _LEAST_CHARACTERS = 30
@@ -19,19 +26,25 @@ class HeldOut:
     text equals the same text cut into tokens.
     """
 
-    def __init__(self, corpora: Sequence[Corpus], splitter: Splitter) -> None:
-        """Collect the PMIDs and the sentences of what is held out; ``left_out`` counts what that has cost."""
+    def __init__(self, references: Sequence[str], splitter: Splitter) -> None:
+        """Load the corpora that are held out; ``left_out`` counts the sentences of other corpora that this has cost.
+
+        Where a reference takes the protocol of a published card, only its sentences are held out: such protocols split
+        sentences, so their test sentences have neighbours among what is trained on.
+
+        Raises:
+            AnnotatorError: a corpus is missing or cannot be read.
+        """
         self._splitter = splitter
-        self._pmids = {
-            document.pmid for corpus in corpora for document in corpus.documents if document.pmid and not corpus.by_sentence
-        }
-        self._sentences = {
-            _key(sentence.text)
-            for corpus in corpora
-            for document in corpus.documents
-            for sentence in split_document(document, splitter)
-        }
+        self._pmids: set[int] = set()
+        self._sentences: set[str] = set()
+        self.corpora = tuple(load_corpus(reference) for reference in references)
         self.left_out = 0
+        for reference, corpus in zip(references, self.corpora, strict=True):
+            if not parse_reference(reference).protocol:
+                self._pmids.update(document.pmid for document in corpus.documents if document.pmid)
+            for document in corpus.documents:
+                self._sentences.update(_key(sentence.text) for sentence in split_document(document, splitter))
 
     def has_sentence(self, text: str) -> bool:
         """Tell whether a sentence is held out, word for word."""

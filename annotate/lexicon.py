@@ -89,7 +89,7 @@ class NameFinder:
         spans, at = [], 0
         while at < len(words):
             for length in self._lengths.get(words[at], ()):
-                label = self._labels.get(tuple(words[at : at + length]))
+                label = self._labels.get(tuple(words[at : at + length])) if at + length <= len(words) else None
                 if label is not None:
                     last = found[at + length - 1]
                     spans.append(Span(start_char=found[at].start(), end_char=last.end(), label=label))

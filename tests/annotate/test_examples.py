@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 import torch
 
 from annotate.corpora import AnnotatedSentence, Span
-from annotate.examples import batches, build_examples, pack_examples, piece_tags, plain_examples
+from annotate.examples import Example, batches, build_examples, pack_examples, piece_tags, plain_examples
 from annotate.folder import Head, head_tags
-from comention.errors import AnnotatorError
 from annotate.trainable import permitted_tags_loss
+from comention.errors import AnnotatorError
 from tests.annotate.models import TAGS, make_tokenizer
 
 HEAD = Head(name="test", tags=TAGS, prefix="heads.test")
@@ -74,13 +73,13 @@ def test_the_loss_is_the_cross_entropy_where_one_tag_is_permitted():
 
 def test_packed_examples_keep_pieces_and_the_tags_of_their_own_head():
     other = Head(name="other", tags=head_tags(("Taxon",)), prefix="heads.other")
-    sentence = AnnotatedSentence(
-        pmid=1, start_char=0, text="a rash", spans=(Span(start_char=2, end_char=6, label="Taxon"),)
-    )
-    first, second = (
-        build_examples(TOKENIZER, [sentence], head, head.labels, 64)[0]
-        for head in (HEAD, other)
-    )
+
+    def example(head: Head, label: str) -> Example:
+        spans = (Span(start_char=2, end_char=6, label=label),)
+        sentence = AnnotatedSentence(pmid=1, start_char=0, text="a rash", spans=spans)
+        return build_examples(TOKENIZER, [sentence], head, head.labels, 64)[0]
+
+    first, second = example(HEAD, "Condition"), example(other, "Taxon")
     plain = plain_examples(TOKENIZER, ["a rash", ""], 64)
     packed = pack_examples([first, second, *plain], (HEAD, other))
     assert packed.lengths.tolist() == [len(first.pieces), len(second.pieces), len(first.pieces)]

@@ -120,7 +120,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(base: Path, c
     [
         (
             {"heads": [{"name": "both", "labels": ["Drug"], "corpora": ["both.txt"]}]},
-            "Condition, which head both neither has nor leaves out",
+            "Condition, which head both lacks",
         ),
         ({"heads": [{"name": "both", "labels": ["Drug"], "corpora": ["no.txt"]}]}, r"no\.txt does not exist"),
         ({"vocabulary": {"texts": ["no*.txt"]}}, "no text matches"),
@@ -138,3 +138,61 @@ def test_a_base_that_is_no_encoder_is_refused(corpora: Path, tmp_path: Path):
     write_hub_folder(tmp_path, tokenizer, make_shape(tokenizer).to_config(), {"x": torch.zeros(1)})
     with pytest.raises(AnnotatorError, match=r"no weights named bert\.embeddings"):
         run(recipe(vocabulary=None), tmp_path, corpora, tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def terminology(corpora: Path) -> dict[str, object]:
+    """A stage that learns names, with its tables and a plain text beside the corpora."""
+    (corpora / "names.tsv").write_text(
+        "name\tid\tsource\nzolast\tD1\tmesh\nquinine\tC9\tdrugs\nfever\tD2\tmesh\nhives\tD2\tmesh\n"
+    )
+    (corpora / "trees.tsv").write_text("id\tname\ttree\nD1\tzolast\tD01.5\nD2\tfever\tC23.8\n")
+    (corpora / "plain.txt").write_text("Zolast after fever.\nQuinine and hives.\nNothing here.\nZolast after fever.\n")
+    return {
+        "names": "names.tsv",
+        "trees": "trees.tsv",
+        "types": {"Condition": ["C"], "Chemical": ["D"]},
+        "sources": {"drugs": "Chemical"},
+        "texts": ["plain.txt"],
+        "copies": 2,
+        "epochs": 2,
+    }
+
+
+def test_names_teachers_and_a_student_are_stages_of_one_run(
+    base: Path, corpora: Path, tmp_path: Path, settings: AnnotateSettings, terminology: dict[str, object]
+):
+    distillation = {"teachers": 2, "texts": ["plain.txt"], "epochs": 8, "batch_sentences": 8, "learning_rate": 5e-3}
+    steps: list[TrainingStep] = []
+    report = train(
+        recipe(lexicon=terminology, distillation=distillation),
+        base=base,
+        corpora=corpora,
+        out=tmp_path,
+        splitter=Whole(),
+        on_step=steps.append,
+    )
+    assert list(dict.fromkeys(step.stage for step in steps)) == ["names", "teacher 1", "teacher 2", "student"]
+    assert report.examples["plain text"] == 3
+    annotator = load_annotator(str(tmp_path), settings)
+    assert evaluate(annotator, load_corpus(corpora / "both.txt"), Whole()).micro.f1 > 0.95
+    card = (tmp_path / "README.md").read_text()
+    assert "2 teachers" in card
+    assert "Names of a terminology (Condition, Chemical)" in card
+
+
+def test_what_is_held_out_is_seen_by_no_stage(
+    base: Path, corpora: Path, tmp_path: Path, terminology: dict[str, object]
+):
+    (corpora / "scored.txt").write_text(pubtator().split("\n\n")[0] + "\n")
+    report = train(
+        recipe(epochs=1, lexicon=terminology, distillation={"teachers": 1, "texts": ["plain.txt"], "epochs": 1}),
+        base=base,
+        corpora=corpora,
+        out=tmp_path,
+        splitter=Whole(),
+        held_out=[str(corpora / "scored.txt")],
+    )
+    assert report.examples["both: both.txt"] == 47
+    assert report.left_out == 2
+    assert "Held out of every stage: scored (2 sentences" in (tmp_path / "README.md").read_text()
