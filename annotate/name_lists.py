@@ -13,7 +13,7 @@ A list is named as a corpus is, by a path and what of it is meant:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from annotate.corpora import AnnotatedSentence
@@ -25,6 +25,30 @@ MENTIONS = "mentions"
 _KEYS = ("column", "where", "split", "inverted")
 _MOST_WORDS = 8
 _WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def load_name_lists(
+    folder: Path, lists: Mapping[str, Iterable[str]], sentences: Iterable[AnnotatedSentence]
+) -> dict[str, list[str]]:
+    """Return the distinct names of each label from all of its lists; ``mentions`` are those of ``sentences``.
+
+    Raises:
+        AnnotatorError: a list cannot be used, or a label gets no name.
+    """
+    given = list(sentences)
+    loaded: dict[str, list[str]] = {}
+    for label, references in lists.items():
+        names = [
+            name
+            for reference in references
+            for name in (mentioned_names(given, label) if reference == MENTIONS else load_names(folder, reference))
+        ]
+        if not names:
+            raise AnnotatorError(
+                f"there is no name for {label} in its lists: {', '.join(references) or 'none is given'}"
+            )
+        loaded[label] = list(dict.fromkeys(names))
+    return loaded
 
 
 def load_names(folder: Path, reference: str) -> list[str]:

@@ -36,8 +36,9 @@ from annotate.folder import (
 from annotate.held_out import HeldOut
 from annotate.lexicon import NameFinder, load_typed_names
 from annotate.model_card import TrainingReport, write_card
+from annotate.name_lists import load_name_lists
 from annotate.pieces import load_tokenizer
-from annotate.recipe import FitRecipe, Recipe
+from annotate.recipe import FitRecipe, Recipe, ReplacementRecipe
 from annotate.replacement import replace_entities
 from annotate.trainable import TrainableTagger
 from annotate.vocabulary import prune_vocabulary, text_lines
@@ -163,6 +164,8 @@ class _Run:
         self._device = device
         self._on_step = on_step
         self._gold = list(self._load_gold())
+        if recipe.replacement is not None:
+            self._gold += list(self._with_other_names(recipe.replacement))
         self._base = base
         self.tokenizer, self.shape, self.base_weights = _load_base(base)
         if recipe.vocabulary is not None:
@@ -170,9 +173,10 @@ class _Run:
             self.tokenizer, kept = prune_vocabulary(self.tokenizer, self._vocabulary_texts(), least_count)
             self.base_weights[_WORD_EMBEDDINGS] = self.base_weights[_WORD_EMBEDDINGS][kept]
             self.shape = BertShape.from_config({**self.shape.to_config(), "vocab_size": len(kept)}, base / CONFIG)
+        self._max_pieces = min(recipe.max_pieces, self.shape.positions)
         by_name = {head.name: head for head in self.heads}
         built = [
-            build_examples(self.tokenizer, gold.sentences, by_name[gold.head], gold.labels, recipe.max_pieces)
+            build_examples(self.tokenizer, gold.sentences, by_name[gold.head], gold.labels, self._max_pieces)
             for gold in self._gold
         ]
         self.counts = {f"{gold.head}: {gold.corpus}": len(one) for gold, one in zip(self._gold, built, strict=True)}
@@ -192,7 +196,7 @@ class _Run:
             for copy in range(recipe.copies)
             for sentence in replace_entities(found, names, share=recipe.replaced, seed=self.recipe.seed + copy)
         ]
-        examples = build_examples(self.tokenizer, sentences, head, tuple(names), self.recipe.max_pieces)
+        examples = build_examples(self.tokenizer, sentences, head, tuple(names), self._max_pieces)
         model = self._model([head], self.base_weights, self.recipe.seed)
         self._fit(model, examples, [head], recipe, self.recipe.seed, "names")
         return _encoder(model)
@@ -210,7 +214,7 @@ class _Run:
         teachers = [
             self.fit_once(encoder, seed, f"teacher {number}")[0].cpu() for number, seed in enumerate(seeds, start=1)
         ]
-        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self.recipe.max_pieces)
+        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self._max_pieces)
         if plain:
             self.counts = {**self.counts, "plain text": len(plain)}
         packed = pack_examples([*self._examples, *plain], self.heads)
@@ -265,6 +269,14 @@ class _Run:
                 labels = tuple(label for label in corpus.labels if label in head.labels)
                 sentences = [_only(sentence, labels) for sentence in self.held_out.sentences(corpus)]
                 yield _Gold(head.name, path, labels, sentences)
+
+    def _with_other_names(self, recipe: ReplacementRecipe) -> Iterator[_Gold]:
+        """Yield a copy of every corpus in which some entities have other names."""
+        sentences = [sentence for gold in self._gold for sentence in gold.sentences]
+        names = load_name_lists(self._corpora, recipe.names, sentences)
+        for gold in self._gold:
+            replaced = replace_entities(gold.sentences, names, recipe.share, self.recipe.seed)
+            yield _Gold(gold.head, f"{gold.corpus}, names replaced", gold.labels, replaced)
 
     def _plain_texts(self, patterns: Iterable[str]) -> Iterator[str]:
         """Yield the sentences of text files, each once, those that are held out or empty left out."""
