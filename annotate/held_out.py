@@ -23,10 +23,7 @@ class HeldOut:
         """Collect the PMIDs and the sentences of what is held out; ``left_out`` counts what that has cost."""
         self._splitter = splitter
         self._pmids = {
-            document.pmid
-            for corpus in corpora
-            for document in corpus.documents
-            if document.pmid and not corpus.by_sentence
+            document.pmid for corpus in corpora for document in corpus.documents if document.pmid and not corpus.by_sentence
         }
         self._sentences = {
             _key(sentence.text)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +8,8 @@ import torch
 from annotate.corpora import AnnotatedSentence, Span
 from annotate.examples import batches, build_examples, pack_examples, piece_tags, plain_examples
 from annotate.folder import Head, head_tags
-from annotate.trainable import permitted_tags_loss
 from comention.errors import AnnotatorError
+from annotate.trainable import permitted_tags_loss
 from tests.annotate.models import TAGS, make_tokenizer
 
 HEAD = Head(name="test", tags=TAGS, prefix="heads.test")
@@ -76,7 +77,10 @@ def test_packed_examples_keep_pieces_and_the_tags_of_their_own_head():
     sentence = AnnotatedSentence(
         pmid=1, start_char=0, text="a rash", spans=(Span(start_char=2, end_char=6, label="Taxon"),)
     )
-    first, second = (build_examples(TOKENIZER, [sentence], head, head.labels, 64)[0] for head in (HEAD, other))
+    first, second = (
+        build_examples(TOKENIZER, [sentence], head, head.labels, 64)[0]
+        for head in (HEAD, other)
+    )
     plain = plain_examples(TOKENIZER, ["a rash", ""], 64)
     packed = pack_examples([first, second, *plain], (HEAD, other))
     assert packed.lengths.tolist() == [len(first.pieces), len(second.pieces), len(first.pieces)]
