@@ -63,9 +63,7 @@ def stages(recipe: Recipe) -> str:
     """Say how the weights were fitted, stage by stage."""
     said = []
     if recipe.lexicon is not None:
-        said.append(
-            f"1. Names of a terminology ({', '.join(recipe.lexicon.types)}) in plain text: {fitted(recipe.lexicon)}."
-        )
+        said.append(f"1. Names of a terminology ({', '.join(recipe.lexicon.types)}) in plain text: {fitted(recipe.lexicon)}.")
     if recipe.distillation is None:
         said.append(f"{len(said) + 1}. The corpora: {fitted(recipe)}.")
     else:
