@@ -1,17 +1,19 @@
-"""Fitting a tagger to examples: batches by length, one optimiser, and on a GPU one recorded graph for each length.
+"""Fitting taggers to examples: batches by length, one optimiser, and on a GPU one recorded graph for each length.
 
-A step is the same function everywhere. On a GPU the small model of this project spends its time in launching kernels, not
-in computing, so a step is recorded once for each padded length and played back: measured on an H100, several times faster.
+A step is the same function everywhere. On a GPU a small model spends its time in launching kernels, not in computing, so
+the models of an ensemble are fitted together, and a step is recorded once for each padded length and played back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from annotate.examples import PackedExamples, batches
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
     from annotate.recipe import FitRecipe
     from annotate.trainable import TrainableTagger
 
-_UNDECAYED = ("bias", "LayerNorm.weight")
+_UNDECAYED = ("bias", "LayerNorm/weight")
 _LENGTHS = (16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512)
 """Padded lengths on a GPU: each is recorded apart, so they are few."""
 _REPORTED_EVERY = 50
+_SENTENCES_TAGGED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +73,14 @@ class _Loss:
         self._bf16 = device.type == "cuda" or has_fast_bf16()
 
     def __call__(self, batch: Tensor, length: int) -> Tensor:
-        """Return the mean loss over the known pieces of a batch, examples by number, -1 for none, padded to ``length``."""
+        """Return each member's mean loss over the known pieces of its batch.
+
+        ``batch`` are numbers of examples, [members, sentences], -1 for none, padded to ``length`` pieces.
+        """
         sizes = torch.where(batch >= 0, self._sizes[batch.clamp_min(0)], 0)
         reach = torch.arange(length, device=self._device)
-        present = reach < sizes[:, None]
-        places = torch.where(present, self._starts[batch.clamp_min(0)][:, None] + reach, 0)
+        present = reach < sizes[..., None]
+        places = torch.where(present, self._starts[batch.clamp_min(0)][..., None] + reach, 0)
         pieces = torch.where(present, self._pieces[places], 0).long()
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16, cache_enabled=False):
             logits = self._model.logits(pieces, present)
@@ -84,13 +90,13 @@ class _Loss:
         permitted = (torch.where(present, self._permitted[places], 0)[..., None] & self._bits) != 0
         known = permitted.any(-1)
         # The probability that falls on the permitted tags; of one head, so at most one.
-        gold = permitted_tags_loss(logs, permitted)
-        loss = torch.where(known, gold, 0).sum() / known.sum().clamp_min(1)
+        gold = torch.where(known, permitted_tags_loss(logs, permitted), 0)
+        loss = gold.sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
         if self._teaching is None:
             return loss
         taught = torch.where(present[..., None], self._teaching.probabilities[places], 0).float()
-        pieces_taught = (taught.sum(-1) > 0).sum().clamp_min(1)
-        return self._teaching.gold * loss - (taught * logs).sum() / pieces_taught
+        pieces_taught = (taught.sum(-1) > 0).sum((1, 2)).clamp_min(1)
+        return self._teaching.gold * loss - (taught * logs).sum((1, 2, 3)) / pieces_taught
 
 
 def fit(
@@ -98,43 +104,62 @@ def fit(
     examples: PackedExamples,
     recipe: FitRecipe,
     *,
-    seed: int,
+    seeds: Sequence[int],
     device: torch.device,
     stage: str,
     on_step: Callable[[TrainingStep], None],
     teaching: Teaching | None = None,
 ) -> list[float]:
-    """Fit ``model``, which is moved to ``device``, in place; return the mean loss of each epoch."""
-    torch.manual_seed(seed)
-    chooser = np.random.default_rng(seed)
-    lengths = examples.lengths
-    epochs = [batches(lengths, recipe.batch_sentences, chooser) for _ in range(recipe.epochs)]
+    """Fit ``model``, which is moved to ``device``, in place; return the mean loss of each epoch.
+
+    Every member of the model takes the examples in an order of its own, by its seed.
+    """
+    torch.manual_seed(seeds[0])
+    choosers = [np.random.default_rng(seed) for seed in seeds]
+    epochs = [_epoch(examples.lengths, recipe.batch_sentences, choosers) for _ in range(recipe.epochs)]
     steps = sum(map(len, epochs))
     warm = max(1, int(steps * recipe.warmup))
     model.to(device).train()
-    step_taker = _step_taker(model, _Loss(model, examples, device, teaching), recipe, device)
+    take_step = _step_taker(model, _Loss(model, examples, device, teaching), recipe, device)
     losses, step = [], 0
     for epoch in epochs:
-        mean, pending = [], torch.zeros((), device=device)
-        reported = step
+        total, reported = 0.0, step
+        pending = torch.zeros((), device=device)
         for batch in epoch:
-            longest = int(lengths[batch].max())
+            longest = int(examples.lengths[batch].max())
             rate = min((step + 1) / warm, (steps - step) / max(1, steps - warm)) * recipe.learning_rate
-            pending += step_taker(batch, longest, rate)
+            pending += take_step(batch, longest, rate)
             step += 1
-            if step - reported == _REPORTED_EVERY or step == steps or batch is epoch[-1]:
-                mean.append((float(pending), step - reported))
-                on_step(TrainingStep(stage=stage, step=step, steps=steps, loss=mean[-1][0] / mean[-1][1]))
+            if step - reported == _REPORTED_EVERY or batch is epoch[-1]:
+                loss = float(pending)
+                total += loss
+                on_step(TrainingStep(stage=stage, step=step, steps=steps, loss=loss / (step - reported)))
                 pending.zero_()
                 reported = step
-        losses.append(sum(total for total, _ in mean) / len(epoch))
+        losses.append(total / len(epoch))
     return losses
 
 
-_StepTaker = Callable[["np.ndarray[Any, np.dtype[np.int64]]", int, float], Tensor]
+def _epoch(lengths: NDArray[np.int64], size: int, choosers: Sequence[np.random.Generator]) -> list[NDArray[np.int64]]:
+    """Return the batches of one epoch, [members, sentences] each, -1 where a member's last batch is short.
+
+    Members take batches of about one length at the same step, so that none waits for the padding of another.
+    """
+    own = [batches(lengths, size, chooser) for chooser in choosers]
+    for member in own:
+        member.sort(key=lambda batch: int(lengths[batch].max()))
+    stacked = np.full((len(own[0]), len(own), min(size, len(lengths))), -1, dtype=np.int64)
+    for index, member in enumerate(own):
+        for step, batch in enumerate(member):
+            stacked[step, index, : len(batch)] = batch
+    return list(stacked[choosers[0].permutation(len(stacked))])
+
+
+_StepTaker = Callable[[NDArray[np.int64], int, float], Tensor]
 
 
 def _step_taker(model: TrainableTagger, loss: _Loss, recipe: FitRecipe, device: torch.device) -> _StepTaker:
+    """Return a function of a batch, its longest length and a learning rate that takes a step and returns the loss."""
     on_gpu = device.type == "cuda"
     rate = torch.zeros((), device=device) if on_gpu else 0.0
     optimizer = _optimizer(model, recipe, rate, capturable=on_gpu)
@@ -143,15 +168,15 @@ def _step_taker(model: TrainableTagger, loss: _Loss, recipe: FitRecipe, device: 
     def compute(batch: Tensor, length: int) -> Tensor:
         computed = loss(batch, length)
         optimizer.zero_grad(set_to_none=True)
-        computed.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.clip, foreach=on_gpu)
+        computed.sum().backward()  # type: ignore[no-untyped-call]
+        _clip(parameters, recipe.clip)
         optimizer.step()
-        return computed.detach()
+        return computed.detach().mean()
 
     if isinstance(rate, Tensor):
-        return _Recorder(compute, optimizer, model, rate, recipe.batch_sentences)
+        return _Recorder(compute, rate, members=model.members, size=recipe.batch_sentences)
 
-    def take(batch: Any, length: int, rate: float) -> Tensor:
+    def take(batch: NDArray[np.int64], length: int, rate: float) -> Tensor:
         for group in optimizer.param_groups:
             group["lr"] = rate
         return compute(torch.from_numpy(batch), length)
@@ -159,43 +184,41 @@ def _step_taker(model: TrainableTagger, loss: _Loss, recipe: FitRecipe, device: 
     return take
 
 
+def _clip(parameters: Sequence[Tensor], most: float) -> None:
+    """Scale the gradients of each member so that their norm is at most ``most``."""
+    gradients = [one.grad for one in parameters if one.grad is not None]
+    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+    scale = (most / (squares.sqrt() + 1e-6)).clamp_max(1.0)
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
+
+
 class _Recorder:
     """Takes steps on a GPU by playing back a graph recorded for each padded length."""
 
-    def __init__(
-        self,
-        compute: Callable[[Tensor, int], Tensor],
-        optimizer: torch.optim.Optimizer,
-        model: TrainableTagger,
-        rate: Tensor,
-        size: int,
-    ) -> None:
+    def __init__(self, compute: Callable[[Tensor, int], Tensor], rate: Tensor, *, members: int, size: int) -> None:
         self._compute = compute
         self._rate = rate
-        self._batch = torch.full((size,), -1, dtype=torch.int64, device=rate.device)
+        self._batch = torch.full((members, size), -1, dtype=torch.int64, device=rate.device)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._pool: Any = None
         self._stream = torch.cuda.Stream(rate.device)  # type: ignore[no-untyped-call]
-        # The first steps make the optimiser's state and choose kernels; they must leave no trace.
-        kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        # The first steps make the optimiser's state and choose kernels. Without examples, at a rate of zero, they change
+        # no weight; the optimiser's count of steps is part of the correction of its means, and three more do not matter.
         with self._on_the_side():
             for _ in range(3):
                 compute(self._batch, _LENGTHS[0])
-        model.load_state_dict(kept)
-        for state in optimizer.state.values():
-            for value in state.values():
-                value.zero_()
 
-    def _on_the_side(self) -> torch.cuda.StreamContext:
+    def _on_the_side(self) -> AbstractContextManager[object]:
         self._stream.wait_stream(torch.cuda.current_stream())
         return torch.cuda.stream(self._stream)
 
-    def __call__(self, batch: Any, longest: int, rate: float) -> Tensor:
+    def __call__(self, batch: NDArray[np.int64], longest: int, rate: float) -> Tensor:
         length = next((padded for padded in _LENGTHS if padded >= longest), longest)
-        numbers = np.full(len(self._batch), -1, dtype=np.int64)
-        numbers[: len(batch)] = batch
+        numbers = np.full(tuple(self._batch.shape), -1, dtype=np.int64)
+        numbers[:, : batch.shape[1]] = batch
         self._rate.fill_(rate)
-        self._batch.copy_(torch.from_numpy(numbers), non_blocking=False)
+        self._batch.copy_(torch.from_numpy(numbers))
         if length not in self._graphs:
             torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
@@ -220,31 +243,25 @@ def _optimizer(
 
 
 @torch.no_grad()
-def tag_probabilities(
-    models: Sequence[TrainableTagger], examples: PackedExamples, device: torch.device, batch_sentences: int = 1024
-) -> Tensor:
-    """Return what several models give to every piece on average: fp16 [pieces, tags of all heads], on ``device``.
+def tag_probabilities(model: TrainableTagger, examples: PackedExamples, device: torch.device) -> Tensor:
+    """Return what the members of a model give to every piece on average: fp16 [pieces, tags of all heads], on ``device``.
 
     Each head's tags sum to one; special pieces have zeros.
     """
-    starts, sizes = examples.starts[:-1], examples.lengths
-    total = torch.zeros(len(examples.pieces), sum(models[0].tag_counts), dtype=torch.float16, device=device)
-    order = np.argsort(sizes, kind="stable")
+    starts = torch.from_numpy(examples.starts[:-1]).to(device)
+    sizes = torch.from_numpy(examples.lengths).to(device)
     pieces = torch.from_numpy(examples.pieces).to(device)
-    for model in models:
-        model.to(device).eval()
-        for at in range(0, len(order), batch_sentences):
-            batch = order[at : at + batch_sentences]
-            length = int(sizes[batch].max())
-            reach = torch.arange(length)
-            present = reach < torch.from_numpy(sizes[batch])[:, None]
-            tagged = (reach >= 1) & (reach < torch.from_numpy(sizes[batch])[:, None] - 1)
-            places = torch.from_numpy(starts[batch])[:, None] + reach
-            ids = torch.where(present.to(device), pieces[torch.where(present, places, 0).to(device)], 0).long()
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or has_fast_bf16()):
-                logits = model.logits(ids, present.to(device))
-            shares = torch.cat([part.softmax(-1) for part in logits.float().split_with_sizes(model.tag_counts, -1)], -1)
-            tagged = tagged.to(device)
-            total[places.to(device)[tagged]] += (shares[tagged] / len(models)).half()
-        model.train()
-    return total
+    found = torch.zeros(len(pieces), sum(model.tag_counts), dtype=torch.float16, device=device)
+    model.to(device).eval()
+    for batch in torch.argsort(sizes, stable=True).split(_SENTENCES_TAGGED_AT_ONCE):  # type: ignore[no-untyped-call]
+        reach = torch.arange(int(sizes[batch].max()), device=device)
+        present = reach < sizes[batch][:, None]
+        tagged = (reach >= 1) & (reach < sizes[batch][:, None] - 1)
+        places = torch.where(present, starts[batch][:, None] + reach, 0)
+        ids = torch.where(present, pieces[places], 0).long()
+        each = (model.members, *ids.shape)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or has_fast_bf16()):
+            logits = model.logits(ids.expand(each), present.expand(each))
+        shares = torch.cat([part.softmax(-1) for part in logits.float().split_with_sizes(model.tag_counts, -1)], -1)
+        found[places[tagged]] = shares.mean(0)[tagged].half()
+    return found

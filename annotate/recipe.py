@@ -39,6 +39,16 @@ class VocabularyRecipe(_Table):
     least_count: int = Field(default=1, ge=1, description="how often a piece must occur")
 
 
+class ReplacementRecipe(_Table):
+    """A second copy of the sentences in which a share of the entities has other names of the same label.
+
+    ``names`` gives the lists of each label, as ``annotate.name_lists`` reads them; labels without one are left alone.
+    """
+
+    share: float = Field(default=0.2, ge=0, le=1, description="share of the entities of each label")
+    names: Mapping[str, tuple[str, ...]] = Field(min_length=1)
+
+
 class FitRecipe(_Table):
     """How weights are fitted to examples: AdamW (Adam where nothing decays), a rate that rises, then falls to zero."""
 
@@ -93,6 +103,7 @@ class Recipe(FitRecipe):
     )
     heads: tuple[HeadRecipe, ...] = Field(min_length=1)
     vocabulary: VocabularyRecipe | None = None
+    replacement: ReplacementRecipe | None = None
     lexicon: LexiconRecipe | None = None
     distillation: DistillationRecipe | None = None
 
@@ -106,6 +117,11 @@ class Recipe(FitRecipe):
                 raise ValueError(f"'decides' names {name!r}, but the heads are {', '.join(heads)}")
             if label not in heads[name].labels:
                 raise ValueError(f"'decides' gives {label} to the head {name}, which has {heads[name].labels}")
+        if self.replacement is not None:
+            known = {label for head in self.heads for label in head.labels}
+            for label in self.replacement.names:
+                if label not in known:
+                    raise ValueError(f"'replacement' has names for {label}, which is a label of no head")
         if self.stored == "fp32" and len(heads) > 1:
             raise ValueError("the layout of Hugging Face has room for one head only: store this as int8")
         return self

@@ -37,8 +37,9 @@ from annotate.folder import (
 from annotate.held_out import HeldOut
 from annotate.lexicon import NameFinder, load_typed_names
 from annotate.model_card import TrainingReport, write_card
+from annotate.name_lists import load_name_lists
 from annotate.pieces import load_tokenizer
-from annotate.recipe import FitRecipe, Recipe
+from annotate.recipe import FitRecipe, Recipe, ReplacementRecipe
 from annotate.replacement import replace_entities
 from annotate.trainable import TrainableTagger
 from annotate.vocabulary import prune_vocabulary, text_lines
@@ -99,7 +100,7 @@ def train(
     torch.set_num_threads(threads)
     run = _Run(recipe, base, corpora, splitter, _device(device), held_out, on_step or (lambda _: None))
     encoder = run.learn_names() if recipe.lexicon is not None else run.base_weights
-    model, losses = run.distil(encoder) if recipe.distillation is not None else run.fit_once(encoder, recipe.seed)
+    model, losses = run.distil(encoder) if recipe.distillation is not None else run.fit_corpora(encoder, [recipe.seed])
     report = TrainingReport(
         recipe=recipe.name,
         examples=run.counts,
@@ -117,7 +118,7 @@ def train(
         version=version,
         name=recipe.name,
     )
-    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.cpu() for name, tensor in model.weights().items()}
     card = write_card(recipe, report)
     tokenizer_json = run.tokenizer.to_str()
     save_folder(out, folder=folder, weights=state, tokenizer_json=tokenizer_json, card=card, stored=recipe.stored)
@@ -165,6 +166,8 @@ class _Run:
         self._device = device
         self._on_step = on_step
         self._gold = list(self._load_gold())
+        if recipe.replacement is not None:
+            self._gold += list(self._with_other_names(recipe.replacement))
         self._base = base
         self.tokenizer, self.shape, self.base_weights = _load_base(base)
         if recipe.vocabulary is not None:
@@ -172,9 +175,10 @@ class _Run:
             self.tokenizer, kept = prune_vocabulary(self.tokenizer, self._vocabulary_texts(), least_count)
             self.base_weights[_WORD_EMBEDDINGS] = self.base_weights[_WORD_EMBEDDINGS][kept]
             self.shape = BertShape.from_config({**self.shape.to_config(), "vocab_size": len(kept)}, base / CONFIG)
+        self._max_pieces = min(recipe.max_pieces, self.shape.positions)
         by_name = {head.name: head for head in self.heads}
         built = [
-            build_examples(self.tokenizer, gold.sentences, by_name[gold.head], gold.labels, recipe.max_pieces)
+            build_examples(self.tokenizer, gold.sentences, by_name[gold.head], gold.labels, self._max_pieces)
             for gold in self._gold
         ]
         self.counts = {f"{gold.head}: {gold.corpus}": len(one) for gold, one in zip(self._gold, built, strict=True)}
@@ -182,19 +186,10 @@ class _Run:
 
     def learn_names(self) -> _Weights:
         """Fit the encoder to the names of a terminology in plain text, and return its weights."""
-        recipe = _given(self.recipe.lexicon)
         head, packed = self.name_examples
-        model = self._model([head], self.base_weights, self.recipe.seed)
-        fit(
-            model,
-            packed,
-            recipe,
-            seed=self.recipe.seed,
-            device=self._device,
-            stage="names",
-            on_step=self._on_step,
-        )
-        return _encoder(model)
+        model = self._model([head], self.base_weights, [self.recipe.seed])
+        self._fit(model, packed, _given(self.recipe.lexicon), [self.recipe.seed], "names")
+        return {name: tensor.cpu() for name, tensor in model.weights().items() if name.startswith("bert.")}
 
     @cached_property
     def name_examples(self) -> tuple[Head, PackedExamples]:
@@ -210,44 +205,47 @@ class _Run:
             for copy in range(recipe.copies)
             for sentence in replace_entities(found, names, share=recipe.replaced, seed=self.recipe.seed + copy)
         ]
-        examples = build_examples(self.tokenizer, sentences, head, tuple(names), self.recipe.max_pieces)
+        examples = build_examples(self.tokenizer, sentences, head, tuple(names), self._max_pieces)
         return head, pack_examples(examples, [head])
 
-    def fit_once(self, encoder: _Weights, seed: int, stage: str = "corpora") -> tuple[TrainableTagger, list[float]]:
-        """Fit a model to the corpora from one seed; return it and the mean loss of each epoch."""
-        model = self._model(self.heads, encoder, seed)
-        losses = fit(
-            model,
-            self.gold_examples,
-            self.recipe,
-            seed=seed,
-            device=self._device,
-            stage=stage,
-            on_step=self._on_step,
-        )
-        return model, losses
+    def fit_corpora(
+        self, encoder: _Weights, seeds: Sequence[int], stage: str = "corpora"
+    ) -> tuple[TrainableTagger, list[float]]:
+        """Fit one member for each seed to the corpora; return them and the mean loss of each epoch."""
+        model = self._model(self.heads, encoder, seeds)
+        return model, self._fit(model, self.gold_examples, self.recipe, seeds, stage)
 
     def distil(self, encoder: _Weights) -> tuple[TrainableTagger, list[float]]:
         """Fit teachers from different seeds, and one model to what they say; return it and its losses."""
         recipe = _given(self.recipe.distillation)
-        seeds = [self.recipe.seed + number for number in range(recipe.teachers)]
-        teachers = [
-            self.fit_once(encoder, seed, f"teacher {number}")[0].cpu() for number, seed in enumerate(seeds, start=1)
-        ]
+        seed = self.recipe.seed
+        teachers, _ = self.fit_corpora(encoder, range(seed, seed + recipe.teachers), "teachers")
         probabilities = tag_probabilities(teachers, self.all_examples, self._device)
-        seed = self.recipe.seed + recipe.teachers
-        model = self._model(self.heads, encoder, seed)
-        losses = fit(
+        teachers.cpu()
+        seed += recipe.teachers
+        model = self._model(self.heads, encoder, [seed])
+        teaching = Teaching(probabilities=probabilities, gold=recipe.gold)
+        return model, self._fit(model, self.all_examples, recipe, [seed], "student", teaching)
+
+    def _fit(
+        self,
+        model: TrainableTagger,
+        examples: PackedExamples,
+        recipe: FitRecipe,
+        seeds: Sequence[int],
+        stage: str,
+        teaching: Teaching | None = None,
+    ) -> list[float]:
+        return fit(
             model,
-            self.all_examples,
+            examples,
             recipe,
-            seed=seed,
+            seeds=seeds,
             device=self._device,
-            stage="student",
+            stage=stage,
             on_step=self._on_step,
-            teaching=Teaching(probabilities=probabilities, gold=recipe.gold),
+            teaching=teaching,
         )
-        return model, losses
 
     @cached_property
     def gold_examples(self) -> PackedExamples:
@@ -258,20 +256,22 @@ class _Run:
     def all_examples(self) -> PackedExamples:
         """The sentences of the corpora, and the plain texts that only teachers annotate."""
         recipe = _given(self.recipe.distillation)
-        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self.recipe.max_pieces)
+        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self._max_pieces)
         if plain:
             self.counts["plain text"] = len(plain)
         return pack_examples([*self._examples, *plain], self.heads)
 
-    def _model(self, heads: Sequence[Head], encoder: Mapping[str, torch.Tensor], seed: int) -> TrainableTagger:
-        """Return a model with the given encoder and fresh heads."""
-        torch.manual_seed(seed)
-        model = TrainableTagger(self.shape, {head.name: len(head.tags) for head in heads}, self.recipe.dropout)
-        wanted = {name for name in model.state_dict() if name.startswith("bert.")}
-        absent = sorted(wanted - set(encoder))
+    def _model(
+        self, heads: Sequence[Head], encoder: Mapping[str, torch.Tensor], seeds: Sequence[int]
+    ) -> TrainableTagger:
+        """Return a model with the given encoder and fresh heads, one member for each seed."""
+        counts = {head.name: len(head.tags) for head in heads}
+        model = TrainableTagger(self.shape, counts, self.recipe.dropout, seeds)
+        wanted = [name for name in model.weights() if name.startswith("bert.")]
+        absent = sorted(set(wanted) - set(encoder))
         if absent:
             raise AnnotatorError(f"the base {self._base} has no weights named {absent[0]} ({len(absent)} are missing)")
-        model.load_state_dict({name: encoder[name] for name in wanted}, strict=False)
+        model.load({name: encoder[name] for name in wanted})
         return model
 
     def _load_gold(self) -> Iterator[_Gold]:
@@ -285,6 +285,14 @@ class _Run:
                         f"name the labels to take: {path.partition('?')[0]}?labels={','.join(head.labels)}"
                     )
                 yield _Gold(head.name, path, corpus.labels, list(self.held_out.sentences(corpus)))
+
+    def _with_other_names(self, recipe: ReplacementRecipe) -> Iterator[_Gold]:
+        """Yield a copy of every corpus in which some entities have other names."""
+        sentences = [sentence for gold in self._gold for sentence in gold.sentences]
+        names = load_name_lists(self._corpora, recipe.names, sentences)
+        for gold in self._gold:
+            replaced = replace_entities(gold.sentences, names, recipe.share, self.recipe.seed)
+            yield _Gold(gold.head, f"{gold.corpus}, names replaced", gold.labels, replaced)
 
     def _plain_texts(self, patterns: Iterable[str]) -> Iterator[str]:
         """Yield the sentences of text files, each once, those that are held out or empty left out."""
@@ -317,12 +325,6 @@ def _given(stage: _Stage | None) -> _Stage:
     if stage is None:
         raise ValueError("the recipe has no such stage")
     return stage
-
-
-def _encoder(model: TrainableTagger) -> _Weights:
-    return {
-        name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items() if name.startswith("bert.")
-    }
 
 
 def _load_base(base: Path) -> tuple[Tokenizer, BertShape, _Weights]:

@@ -1,8 +1,11 @@
-"""The BERT encoder with its heads as torch modules, for training. Inference has its own forward pass in ``encoder``.
+"""The BERT encoder with its heads, for training: several models side by side, computed together.
 
-The modules are named so that the state dict has the names of a Hugging Face BERT: ``bert.encoder.layer.0…``. Attention
-is an explicit product and softmax: the backward pass of the fused one with a mask in bf16 is many times slower on a
-processor.
+Small models spend a GPU's time in launching kernels, so the models of an ensemble, which have the same shape and differ
+in seeds, are members of one stack: each parameter has a leading dimension of members, and one product serves them all.
+A single model is a stack of one. Inference has its own forward pass in ``encoder``.
+
+Attention is an explicit product and softmax: the backward pass of the fused one with a mask in bf16 is many times slower on
+a processor.
 """
 
 from __future__ import annotations
@@ -15,146 +18,143 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from annotate.folder import BertShape
 
-
-class _Embeddings(nn.Module):
-    def __init__(self, shape: BertShape, dropout: float) -> None:
-        super().__init__()
-        self.word_embeddings = nn.Embedding(shape.vocabulary, shape.hidden)
-        self.position_embeddings = nn.Embedding(shape.positions, shape.hidden)
-        self.token_type_embeddings = nn.Embedding(shape.token_types, shape.hidden)
-        self.LayerNorm = nn.LayerNorm(shape.hidden, eps=shape.norm_eps)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, pieces: Tensor) -> Tensor:
-        # The gradient of index_select, unlike that of an embedding lookup, is one kernel that a CUDA graph can record.
-        words = self.word_embeddings.weight.index_select(0, pieces.flatten()).view(*pieces.shape, -1)
-        positions = self.position_embeddings.weight[: pieces.shape[1]] + self.token_type_embeddings.weight[0]
-        summed = words + positions
-        output: Tensor = self.dropout(self.LayerNorm(summed))
-        return output
-
-
-class _SelfAttention(nn.Module):
-    def __init__(self, shape: BertShape, dropout: float) -> None:
-        super().__init__()
-        self.heads = shape.attention_heads
-        self.query = nn.Linear(shape.hidden, shape.hidden)
-        self.key = nn.Linear(shape.hidden, shape.hidden)
-        self.value = nn.Linear(shape.hidden, shape.hidden)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        batch, length, width = hidden.shape
-        query, key, value = (
-            linear(hidden).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-            for linear in (self.query, self.key, self.value)
-        )
-        weights = (query @ key.transpose(2, 3) / math.sqrt(width // self.heads) + mask).softmax(dim=-1)
-        mixed: Tensor = self.dropout(weights).to(value.dtype) @ value
-        return mixed.transpose(1, 2).reshape(batch, length, width)
-
-
-class _AddAndNormalise(nn.Module):
-    def __init__(self, inputs: int, shape: BertShape, dropout: float) -> None:
-        super().__init__()
-        self.dense = nn.Linear(inputs, shape.hidden)
-        self.LayerNorm = nn.LayerNorm(shape.hidden, eps=shape.norm_eps)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
-        output: Tensor = self.LayerNorm(self.dropout(self.dense(hidden)) + residual)
-        return output
-
-
-class _Attention(nn.Module):
-    def __init__(self, shape: BertShape, dropout: float) -> None:
-        super().__init__()
-        self.self = _SelfAttention(shape, dropout)
-        self.output = _AddAndNormalise(shape.hidden, shape, dropout)
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        output: Tensor = self.output(self.self(hidden, mask), hidden)
-        return output
-
-
-class _Intermediate(nn.Module):
-    def __init__(self, shape: BertShape) -> None:
-        super().__init__()
-        self.dense = nn.Linear(shape.hidden, shape.intermediate)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        output: Tensor = functional.gelu(self.dense(hidden))
-        return output
-
-
-class _Layer(nn.Module):
-    def __init__(self, shape: BertShape, dropout: float) -> None:
-        super().__init__()
-        self.attention = _Attention(shape, dropout)
-        self.intermediate = _Intermediate(shape)
-        self.output = _AddAndNormalise(shape.intermediate, shape, dropout)
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        attended = self.attention(hidden, mask)
-        output: Tensor = self.output(self.intermediate(attended), attended)
-        return output
-
-
-class _Encoder(nn.Module):
-    def __init__(self, shape: BertShape, dropout: float) -> None:
-        super().__init__()
-        self.layer = nn.ModuleList(_Layer(shape, dropout) for _ in range(shape.layers))
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        for layer in self.layer:
-            hidden = layer(hidden, mask)
-        return hidden
-
-
-class _Bert(nn.Module):
-    def __init__(self, shape: BertShape, dropout: float) -> None:
-        super().__init__()
-        self.embeddings = _Embeddings(shape, dropout)
-        self.encoder = _Encoder(shape, dropout)
-
-    def forward(self, pieces: Tensor, present: Tensor) -> Tensor:
-        mask = torch.where(present, 0.0, -1e4)[:, None, None, :]
-        output: Tensor = self.encoder(self.embeddings(pieces), mask)
-        return output
+_EMBEDDINGS = "bert.embeddings"
 
 
 class TrainableTagger(nn.Module):
-    """A BERT encoder with one linear head for each annotation guideline."""
+    """BERT encoders with one linear head for each annotation guideline; one member for each seed.
 
-    def __init__(self, shape: BertShape, heads: Mapping[str, int], dropout: float) -> None:
+    Weights have the names of a Hugging Face BERT (``bert.encoder.layer.0…``) and of the heads (``heads.NAME.weight``).
+    """
+
+    def __init__(self, shape: BertShape, heads: Mapping[str, int], dropout: float, seeds: Sequence[int] = (0,)) -> None:
         """Build with random weights; ``heads`` gives the number of tags of each head."""
         super().__init__()
-        self.bert = _Bert(shape, dropout)
-        self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleDict({name: nn.Linear(shape.hidden, tags) for name, tags in heads.items()})
-        for linear in self.heads.values():
-            nn.init.normal_(linear.weight, std=0.02)  # type: ignore[arg-type]  # ModuleDict forgets its value type
-            nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+        self.members = len(seeds)
+        self.tag_counts = list(heads.values())
+        self._shape = shape
+        self._heads = tuple(heads)
+        self._dropout = dropout
+        members = []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            members.append({name: _initial(name, size, generator) for name, size in _sizes(shape, heads).items()})
+        for name in members[0]:
+            # A parameter's name may have no dot.
+            stacked = torch.stack([member[name] for member in members])
+            self.register_parameter(name.replace(".", "/"), nn.Parameter(stacked))
 
-    @property
-    def tag_counts(self) -> list[int]:
-        """The number of tags of each head."""
-        return [linear.out_features for linear in self.heads.values()]  # type: ignore[misc]
+    def weights(self, member: int = 0) -> dict[str, Tensor]:
+        """Return the weights of one member, by name, as views."""
+        return {name.replace("/", "."): tensor[member].detach() for name, tensor in self.named_parameters()}
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Give all members the weights that are named; the others stay."""
+        own = dict(self.named_parameters())
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                own[name.replace(".", "/")].copy_(tensor)
 
     def logits(self, pieces: Tensor, present: Tensor) -> Tensor:
-        """Tag a padded batch, piece ids and where they are real: [sentences, length, tags of all heads]."""
-        hidden = self.dropout(self.bert(pieces, present))
-        weight = torch.cat([linear.weight for linear in self.heads.values()])  # type: ignore[misc]
-        bias = torch.cat([linear.bias for linear in self.heads.values()])  # type: ignore[misc]
-        return functional.linear(hidden, weight, bias)
+        """Tag padded batches, one for each member.
 
-    def forward(self, pieces: Tensor, present: Tensor) -> Tensor:
-        """Do what ``logits`` does."""
-        return self.logits(pieces, present)
+        ``pieces`` are ids and ``present`` says where they are real, [members, sentences, length]; the result is
+        [members, sentences, length, tags of all heads].
+        """
+        members, sentences, length = pieces.shape
+        mask = torch.where(present, 0.0, -1e4).view(members * sentences, 1, 1, length)
+        hidden = self._embed(pieces)
+        for layer in range(self._shape.layers):
+            at = f"bert.encoder.layer.{layer}"
+            mixed = self._attend(f"{at}.attention.self", hidden, mask, sentences)
+            hidden = self._add(f"{at}.attention.output", mixed, hidden)
+            raised = functional.gelu(self._linear(f"{at}.intermediate.dense", hidden))
+            hidden = self._add(f"{at}.output", raised, hidden)
+        weight = torch.cat([self._weight(f"heads.{head}.weight") for head in self._heads], 1)
+        bias = torch.cat([self._weight(f"heads.{head}.bias") for head in self._heads], 1)
+        logits = torch.baddbmm(bias[:, None], self._drop(hidden), weight.transpose(1, 2))
+        return logits.view(members, sentences, length, -1)
+
+    def _weight(self, name: str) -> Tensor:
+        return self.get_parameter(name.replace(".", "/"))
+
+    def _linear(self, name: str, rows: Tensor) -> Tensor:
+        bias, weight = self._weight(f"{name}.bias"), self._weight(f"{name}.weight")
+        return torch.baddbmm(bias[:, None], rows, weight.transpose(1, 2))
+
+    def _norm(self, name: str, rows: Tensor) -> Tensor:
+        normal = functional.layer_norm(rows, rows.shape[-1:], eps=self._shape.norm_eps)
+        return normal * self._weight(f"{name}.weight")[:, None] + self._weight(f"{name}.bias")[:, None]
+
+    def _drop(self, rows: Tensor) -> Tensor:
+        return functional.dropout(rows, self._dropout, self.training)
+
+    def _embed(self, pieces: Tensor) -> Tensor:
+        """Return the sum of the embeddings, normalised: [members, rows, hidden]."""
+        members, sentences, length = pieces.shape
+        table = self._weight(f"{_EMBEDDINGS}.word_embeddings.weight")
+        first_row = torch.arange(members, device=pieces.device)[:, None, None] * self._shape.vocabulary
+        # The gradient of index_select, unlike that of an embedding lookup, is one kernel that a CUDA graph can record.
+        words = table.flatten(0, 1).index_select(0, (pieces + first_row).flatten())
+        positions = self._weight(f"{_EMBEDDINGS}.position_embeddings.weight")[:, :length]
+        types = self._weight(f"{_EMBEDDINGS}.token_type_embeddings.weight")[:, :1]
+        summed = words.view(members, sentences, length, -1) + (positions + types)[:, None]
+        return self._drop(self._norm(f"{_EMBEDDINGS}.LayerNorm", summed.flatten(1, 2)))
+
+    def _attend(self, name: str, hidden: Tensor, mask: Tensor, sentences: int) -> Tensor:
+        members, rows, width = hidden.shape
+        heads = self._shape.attention_heads
+        query, key, value = (
+            self._linear(f"{name}.{part}", hidden)
+            .view(members * sentences, rows // sentences, heads, width // heads)
+            .transpose(1, 2)
+            for part in ("query", "key", "value")
+        )
+        shares = (query @ key.transpose(2, 3) / math.sqrt(width // heads) + mask).softmax(dim=-1)
+        mixed = self._drop(shares).to(value.dtype) @ value
+        return mixed.transpose(1, 2).reshape(members, rows, width)
+
+    def _add(self, name: str, rows: Tensor, residual: Tensor) -> Tensor:
+        return self._norm(f"{name}.LayerNorm", self._drop(self._linear(f"{name}.dense", rows)) + residual)
+
+
+def _sizes(shape: BertShape, heads: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Return the size of every weight of one member, by name."""
+
+    def linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+        return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+    def norm(name: str) -> dict[str, tuple[int, ...]]:
+        return {f"{name}.LayerNorm.weight": (shape.hidden,), f"{name}.LayerNorm.bias": (shape.hidden,)}
+
+    sizes: dict[str, tuple[int, ...]] = {
+        f"{_EMBEDDINGS}.word_embeddings.weight": (shape.vocabulary, shape.hidden),
+        f"{_EMBEDDINGS}.position_embeddings.weight": (shape.positions, shape.hidden),
+        f"{_EMBEDDINGS}.token_type_embeddings.weight": (shape.token_types, shape.hidden),
+        **norm(_EMBEDDINGS),
+    }
+    for layer in range(shape.layers):
+        at = f"bert.encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            sizes |= linear(f"{at}.attention.self.{part}", shape.hidden, shape.hidden)
+        sizes |= linear(f"{at}.attention.output.dense", shape.hidden, shape.hidden) | norm(f"{at}.attention.output")
+        sizes |= linear(f"{at}.intermediate.dense", shape.hidden, shape.intermediate)
+        sizes |= linear(f"{at}.output.dense", shape.intermediate, shape.hidden) | norm(f"{at}.output")
+    for head, tags in heads.items():
+        sizes |= linear(f"heads.{head}", shape.hidden, tags)
+    return sizes
+
+
+def _initial(name: str, size: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    if name.endswith("bias"):
+        return torch.zeros(size)
+    if name.endswith("LayerNorm.weight"):
+        return torch.ones(size)
+    return torch.randn(size, generator=generator) * 0.02
 
 
 def permitted_tags_loss(logs: Tensor, permitted: Tensor) -> Tensor:

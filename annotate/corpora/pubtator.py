@@ -42,6 +42,8 @@ def read_pubtator(path: Path) -> list[AnnotatedDocument]:
                 raise AnnotatorError(f"{path}, line {number}: this is not PubTator format")
             if len(fields) < 5 or not (fields[1].isdecimal() and fields[2].isdecimal()):
                 continue  # a relation
+            if fields[0] != str(pmid):
+                raise AnnotatorError(f"{path}, line {number}: a mention of PMID {fields[0]} stands under PMID {pmid}")
             start, end, surface, kind = int(fields[1]), int(fields[2]), fields[3], fields[4]
             # NCBI disease writes its mentions without the quotation marks of its text.
             if f"{title} {abstract}"[start:end].replace('"', " ") != surface.replace('"', " ") or not surface:

@@ -71,7 +71,7 @@ def random_weights(shape: BertShape, seed: int = 0) -> dict[str, torch.Tensor]:
     model = TrainableTagger(shape, {"test": len(TAGS)}, dropout=0.0)
     return {
         name: torch.randn_like(tensor) * (0.4 if tensor.dim() == 2 else 0.1) + ("LayerNorm.weight" in name)
-        for name, tensor in model.state_dict().items()
+        for name, tensor in model.weights().items()
     }
 
 
@@ -83,7 +83,7 @@ def lexicon_weights(shape: BertShape, tokenizer: Tokenizer, piece_tags: Mapping[
     model = TrainableTagger(shape, {"test": len(TAGS)}, dropout=0.0)
     weights = {
         name: torch.ones_like(tensor) if name.endswith("LayerNorm.weight") else torch.zeros_like(tensor)
-        for name, tensor in model.state_dict().items()
+        for name, tensor in model.weights().items()
     }
     for piece, index in tokenizer.get_vocab().items():
         weights["bert.embeddings.word_embeddings.weight"][index, TAGS.index(piece_tags.get(piece, "O"))] = 1.0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli import main
+from tests.conftest import Comention
 
 PUBTATOR = """1|t|Clozapine caused agranulocytosis.
 1|a|Clozapine was stopped. The fever resolved.
@@ -44,10 +46,106 @@ def test_evaluate_prints_a_table(corpus: Path, random_folder: Path, capsys: pyte
     assert "Condition" in capsys.readouterr().out
 
 
+ADE = """7|Clozapine caused fever.|fever|17|22|Clozapine|0|9
+8|Fever after quinine.|Fever|0|5|quinine|12|19
+9|Quinine caused a rash.|rash|17|21|Quinine|0|7
+"""
+
+
+@pytest.fixture
+def ade(tmp_path: Path) -> Path:
+    (tmp_path / "DRUG-AE.rel").write_text(ADE, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("head", "scored", "annotator"),
+    [("auto", "ade", "compact"), ("default", None, "compact"), ("cdr", "cdr", "compact")],
+)
+def test_the_head_of_the_corpus_s_guideline_is_scored_unless_told_otherwise(
+    ade: Path, capsys: pytest.CaptureFixture[str], head: str, scored: str | None, annotator: str
+):
+    assert status("evaluate", "--corpus", ade, "--annotator", "compact", "--head", head, "--json") == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert (report["head"], report["annotator"]) == (scored, annotator)
+    assert ("the head ade is scored" in captured.err) == (head == "auto")
+
+
+def test_a_head_in_the_name_is_taken(ade: Path, capsys: pytest.CaptureFixture[str]):
+    assert status("evaluate", "--corpus", ade, "--annotator", "compact:cdr", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["head"], report["annotator"]) == (None, "compact:cdr")
+
+
+def test_a_part_of_a_corpus_is_scored(ade: Path, capsys: pytest.CaptureFixture[str]):
+    supports = []
+    for fold in range(3):
+        assert status("evaluate", "--corpus", f"{ade}?fold={fold}/3&part=test", "--json") == 0
+        report = json.loads(capsys.readouterr().out)
+        supports.append(report["micro"]["support"])
+        assert report["corpus"] == f"ade?fold={fold}/3&part=test"
+    assert supports == [2, 2, 2]
+
+
+def test_several_annotators_and_corpora_are_scored_and_compared(
+    ade: Path, corpus: Path, random_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    report, errors = tmp_path / "report.json", tmp_path / "errors.tsv"
+    given = ("--corpus", ade, "--corpus", corpus, "--annotator", "compact", "--annotator", random_folder)
+    assert status("evaluate", *given, "--report", report, "--errors", errors) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("95 % of F1") == 4
+    assert "compact:ade less random on ade: F1 +" in shown
+    document = json.loads(report.read_text())
+    assert [(row["corpus"], row["annotator"]) for row in document["evaluations"]] == [
+        ("ade", "compact"),
+        ("ade", "random"),
+        ("small", "compact"),
+        ("small", "random"),
+    ]
+    for row in document["evaluations"]:
+        low, high = row["intervals"]["micro"]["f1"]
+        assert 0 <= low <= row["micro"]["f1"] <= high <= 1
+    assert [row["corpus"] for row in document["differences"]] == ["ade", "small"]
+    header, *rows = [line.split("\t") for line in errors.read_text().splitlines()]
+    assert rows
+    assert {len(row) for row in rows} == {len(header)}
+    missed = sum(row["micro"]["support"] * (1 - row["micro"]["recall"]) for row in document["evaluations"])
+    assert sum(bool(row[header.index("gold_label")]) for row in rows) == round(missed)
+
+
+def test_labels_are_mapped(
+    tmp_path: Path, lexicon_folder: Callable[[Mapping[str, str]], Path], capsys: pytest.CaptureFixture[str]
+):
+    corpus = tmp_path / "chemicals.tsv"
+    corpus.write_text("Aspirin\tB-CHEBI\nhelps\tO\n", encoding="utf-8")
+    given = ("evaluate", "--corpus", corpus, "--annotator", lexicon_folder({"aspirin": "B-Drug"}))
+    assert status(*given) == 1
+    assert "rename labels with --map FROM=TO" in capsys.readouterr().err
+    assert status(*given, "--map", "Drug=Chemical", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["labels"]["Chemical"]["f1"] == report["seqeval"]["micro"]["f1"] == 1.0
+    assert status(*given, "--map", "Gene=Chemical") == 1
+    assert "has no label 'Gene'; it has Drug, Condition" in capsys.readouterr().err
+    assert status(*given, "--map", "Drug=Gene") == 1
+    assert "chemicals has no label 'Gene'; it has Chemical" in capsys.readouterr().err
+
+
+def test_a_plugin_is_scored_as_it_comes(corpus: Path, comention: Comention):
+    done = comention("evaluate", "--corpus", corpus, "--annotator", "lexicon", "--json")
+    assert done.status == 0, done.stderr
+    assert (done.document["annotator"], done.document["head"]) == ("lexicon", None)
+    refused = comention("evaluate", "--corpus", corpus, "--annotator", "lexicon", "--head", "cdr")
+    assert refused.status == 1
+    assert "'lexicon' has no head 'cdr'; it has no heads to choose from" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("evaluate", "--corpus", "nowhere.txt"), "nowhere.txt does not exist"),
+        (("evaluate", "--corpus", "nowhere?fold=3"), "fold makes two parts"),
         (("annotators", "info", "gigantic"), "no annotator 'gigantic'"),
         (("train", "--recipe", "gigantic", "--out", "out", "--corpora", "."), "no recipe 'gigantic'"),
     ],
@@ -64,6 +162,8 @@ def test_a_failure_is_one_sentence_and_status_1(
 
 def test_a_usage_error_is_status_2(capsys: pytest.CaptureFixture[str]):
     assert status("evaluate") == 2
+    assert status("evaluate", "--corpus", "x", "--map", "Gene") == 2
+    assert status("evaluate", "--corpus", "x", "--report", "no/such/folder/report.json") == 2
     assert status("train", "--recipe", "compact", "--out", "out", "--corpora", "nowhere") == 2
 
 

@@ -89,6 +89,7 @@ def test_quotation_marks_that_ncbi_disease_drops_are_tolerated(tmp_path: Path):
     [
         ("1|t|A rash.\n1\t3\t7\trash\tDisease\tD2\n", r"line 2: the offsets 3-7 do not give 'rash' in PMID 1"),
         ("1|t|A rash.\n1\t2\t60\trash\tDisease\tD2\n", r"line 2"),
+        ("1|t|A rash.\n1|a|\n2\t2\t6\trash\tDisease\tD2\n", r"line 3: a mention of PMID 2 stands under PMID 1"),
         ("hello\n", r"line 1: this is not PubTator"),
         ("\n", r"no document"),
     ],

@@ -61,7 +61,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     tokenizer = make_tokenizer([*DRUGS, *CONDITIONS, "the", "caused", "after", "never"])
     shape = make_shape(tokenizer, hidden=32)
-    state = TrainableTagger(shape, {}, 0.0).state_dict()
+    state = TrainableTagger(shape, {}, 0.0).weights()
     weights = {name.removeprefix("bert."): tensor for name, tensor in state.items()}
     return write_hub_folder(tmp_path_factory.mktemp("base"), tokenizer, shape.to_config(), weights)
 
@@ -172,7 +172,7 @@ def test_names_teachers_and_a_student_are_stages_of_one_run(
         splitter=Whole(),
         on_step=steps.append,
     )
-    assert list(dict.fromkeys(step.stage for step in steps)) == ["names", "teacher 1", "teacher 2", "student"]
+    assert list(dict.fromkeys(step.stage for step in steps)) == ["names", "teachers", "student"]
     assert report.examples["plain text"] == 3
     annotator = load_annotator(str(tmp_path), settings)
     assert evaluate(annotator, load_corpus(corpora / "both.txt"), Whole()).micro.f1 > 0.95
