@@ -90,6 +90,26 @@ class BioDecoder:
                 first = word
 
 
+class HeadsDecoder:
+    """Decodes the heads of one forward pass: each by all of its own tags, of which the decided labels are kept."""
+
+    def __init__(self, tags: Sequence[Sequence[str]], decided: Sequence[Sequence[str]]) -> None:
+        """Take the tags of each head, in the order of the logits' columns, and the labels that each head decides."""
+        ends = np.cumsum([len(names) for names in tags]).tolist()
+        self._heads = [
+            (slice(end - len(names), end), BioDecoder(names), frozenset(labels))
+            for end, names, labels in zip(ends, tags, decided, strict=True)
+        ]
+
+    def decode(self, logits: NDArray[np.float32], bounds: NDArray[np.int64]) -> list[list[WordSpan]]:
+        """Return the mentions of every sentence, head by head; the arguments are those of :meth:`BioDecoder.decode`."""
+        sentences: list[list[WordSpan]] = [[] for _ in range(len(bounds) - 1)]
+        for columns, decoder, labels in self._heads:
+            for spans, found in zip(sentences, decoder.decode(logits[:, columns], bounds), strict=True):
+                spans += [span for span in found if span.label in labels]
+        return sentences
+
+
 def _score(logits: NDArray[np.float32], tags: NDArray[np.int64]) -> float:
     """Return the lowest probability among the decided tags. Computed in fp64, word by word."""
     exact = logits.astype(np.float64)

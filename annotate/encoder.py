@@ -91,9 +91,11 @@ class _Layer:
 
 
 class PackedEncoder:
-    """An encoder and one of its heads, ready for inference. Its weights are only read: threads may share it."""
+    """An encoder and some of its heads, ready for inference. Its weights are only read: threads may share it."""
 
-    def __init__(self, folder: ModelFolder, weights: Mapping[str, Tensor], head: Head, dtype: torch.dtype) -> None:
+    def __init__(
+        self, folder: ModelFolder, weights: Mapping[str, Tensor], heads: Sequence[Head], dtype: torch.dtype
+    ) -> None:
         """Pack the weights of a folder; ``dtype`` is that of the linears and of attention, bf16 or fp32."""
         shape = folder.shape
         self._attention_heads = shape.attention_heads
@@ -124,11 +126,16 @@ class PackedEncoder:
             )
             for at in (f"bert.encoder.layer.{index}" for index in range(shape.layers))
         ]
-        self._head = _Linear(weights[f"{head.prefix}.weight"], weights[f"{head.prefix}.bias"], torch.float32)
+        # The heads are one matrix, so several cost one product.
+        self._head = _Linear(
+            torch.cat([weights[f"{head.prefix}.weight"] for head in heads]),
+            torch.cat([weights[f"{head.prefix}.bias"] for head in heads]),
+            torch.float32,
+        )
 
     @torch.inference_mode()
     def logits(self, windows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Return the head's logits, [pieces of all windows in order, tags], fp32.
+        """Return the heads' logits, [pieces of all windows in order, tags of all heads in order], fp32.
 
         Each window is an array of piece ids with its special tokens. Sort the windows by length: neighbours of one
         length share their attention.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotate.decode import BioDecoder
+from annotate.decode import HeadsDecoder
 from annotate.encoder import TILE, PackedEncoder
 from annotate.folder import SPECIAL_PIECES, TOKENIZER, ModelFolder, load_weights
 from annotate.pieces import load_tokenizer, special_ids, word_bounds, word_starts
@@ -56,15 +56,16 @@ class BertAnnotator:
         self._special = special_ids(self._tokenizer)
         self._word_starts = word_starts(self._tokenizer)
         self._window = folder.max_pieces - SPECIAL_PIECES
-        self._tags = len(folder.head.tags)
-        self._decoder = BioDecoder(folder.head.tags)
+        heads = folder.deciding_heads
+        self._tags = sum(len(head.tags) for head in heads)
+        self._decoder = HeadsDecoder([head.tags for head in heads], [folder.labels_of(head) for head in heads])
         if len(self._word_starts) > folder.shape.vocabulary:
             raise AnnotatorError(
                 f"the tokenizer in {folder.path} has {len(self._word_starts)} pieces, "
                 f"but the weights only {folder.shape.vocabulary}"
             )
         try:
-            self._encoder = PackedEncoder(folder, load_weights(folder.path), folder.head, dtype)
+            self._encoder = PackedEncoder(folder, load_weights(folder.path), heads, dtype)
         except KeyError as error:
             raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
         self._info = AnnotatorInfo(
@@ -72,7 +73,7 @@ class BertAnnotator:
             version=folder.version,
             model=model,
             revision=folder.revision(),
-            labels=folder.head.labels,
+            labels=folder.labels,
             # The precision as it is set: with "auto", machines of different kinds share one annotator over one corpus.
             config_hash=_digest({**folder.config_fields(), "engine": VERSION, "precision": settings.precision}),
         )
@@ -108,6 +109,7 @@ class BertAnnotator:
                     Mention(start_char=at[span.first], end_char=until[span.end - 1], label=span.label, score=span.score)
                     for span in spans
                 ]
+                mentions.sort(key=lambda mention: (mention.start_char, mention.end_char, mention.label))
                 results.append(SentenceAnnotation(mentions=tuple(mentions)))
             else:
                 results.append(SentenceAnnotation())

@@ -1,7 +1,7 @@
 """Model folders: ``config.json``, ``tokenizer.json``, ``model.safetensors``, ours or Hugging Face's.
 
-A folder of ours has heads, one for each annotation guideline, and says which one decides. Its weights may be stored as
-int8 with one scale a row (``NAME`` and ``NAME.scale``); they are made whole again when they are read.
+A folder of ours has heads, one for each annotation guideline, and says for every label which of them decides. Its weights
+may be stored as int8 with one scale a row (``NAME`` and ``NAME.scale``); they are made whole again when they are read.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,21 +104,31 @@ def head_tags(labels: tuple[str, ...]) -> tuple[str, ...]:
 class ModelFolder:
     """What a model folder says of itself, before its weights are read.
 
-    ``max_pieces`` is the window, the two special tokens included.
+    ``decides`` names the head that decides for each label, in the order of the annotator's labels; mentions of other labels
+    and heads are not given. ``max_pieces`` is the window, the two special tokens included.
     """
 
     path: Path
     shape: BertShape
     heads: tuple[Head, ...]
-    decides: str
+    decides: Mapping[str, str]
     max_pieces: int
     version: str
     name: str
 
     @property
-    def head(self) -> Head:
-        """The head that decides."""
-        return next(head for head in self.heads if head.name == self.decides)
+    def deciding_heads(self) -> tuple[Head, ...]:
+        """The heads that decide for some label."""
+        return tuple(head for head in self.heads if head.name in self.decides.values())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that mentions may have."""
+        return tuple(self.decides)
+
+    def labels_of(self, head: Head) -> tuple[str, ...]:
+        """Return the labels that a head decides."""
+        return tuple(label for label, name in self.decides.items() if name == head.name)
 
     def revision(self) -> str:
         """Return the digest of the weights and the vocabulary: sha256, the first 16 hexadecimal digits."""
@@ -132,10 +142,33 @@ class ModelFolder:
         """Return what of the configuration changes the mentions."""
         return {
             **self.shape.to_config(),
-            "tags": self.head.tags,
-            "decides": self.decides,
+            "tags": {head.name: head.tags for head in self.deciding_heads},
+            "decides": list(self.decides.items()),
             "max_pieces": self.max_pieces,
         }
+
+
+def read_decides(heads: Sequence[Head], decides: object, path: Path) -> dict[str, str]:
+    """Read which head decides for which label: a mapping, or the name of one head, which then decides all its labels.
+
+    Raises:
+        AnnotatorError: it names a head that is not there, or a label for a head that has no such label.
+    """
+    known = {head.name: head for head in heads}
+    pairs: dict[object, object] = dict(decides) if isinstance(decides, Mapping) else {None: decides}
+    read: dict[str, str] = {}
+    for label, name in pairs.items():
+        head = known.get(str(name))
+        if head is None:
+            raise AnnotatorError(f"{path} lets {name!r} decide, but its heads are {', '.join(known)}")
+        if label is not None and label not in head.labels:
+            raise AnnotatorError(
+                f"{path} lets {name!r} decide {label!r}, but that head has {', '.join(head.labels)} only"
+            )
+        read |= dict.fromkeys(head.labels if label is None else (str(label),), head.name)
+    if not read:
+        raise AnnotatorError(f"{path} lets no head decide any label")
+    return read
 
 
 def open_folder(path: Path) -> ModelFolder:
@@ -156,11 +189,12 @@ def open_folder(path: Path) -> ModelFolder:
     shape = BertShape.from_config(config, config_path)
     ours: dict[str, Any] | None = config.get("comention")
     if ours is None:
+        hub = Head(name="hub", tags=_hub_tags(config, config_path), prefix="classifier")
         return ModelFolder(
             path=path,
             shape=shape,
-            heads=(Head(name="hub", tags=_hub_tags(config, config_path), prefix="classifier"),),
-            decides="hub",
+            heads=(hub,),
+            decides=dict.fromkeys(hub.labels, hub.name),
             max_pieces=shape.positions,
             version="0",
             name=path.name,
@@ -174,7 +208,7 @@ def open_folder(path: Path) -> ModelFolder:
             path=path,
             shape=shape,
             heads=tuple(heads.values()),
-            decides=heads[ours["decides"]].name,
+            decides=read_decides(tuple(heads.values()), ours["decides"], config_path),
             max_pieces=min(ours["max_pieces"], shape.positions),
             version=ours["version"],
             name=ours["name"],
@@ -252,7 +286,7 @@ def save_folder(
             "name": folder.name,
             "version": folder.version,
             "heads": {head.name: list(head.labels) for head in folder.heads},
-            "decides": folder.decides,
+            "decides": dict(folder.decides),
             "max_pieces": folder.max_pieces,
         },
     }

@@ -41,7 +41,7 @@ def list_annotators() -> list[AvailableAnnotator]:
         if path.is_dir():
             folder = open_folder(path)
             heads = tuple(head.name for head in folder.heads)
-            found.append(AvailableAnnotator(name=path.name, source="bundled", labels=folder.head.labels, heads=heads))
+            found.append(AvailableAnnotator(name=path.name, source="bundled", labels=folder.labels, heads=heads))
     for point in _plugins():
         source = point.dist.name if point.dist is not None else "a plugin"
         found.append(AvailableAnnotator(name=point.name, source=source))
@@ -51,7 +51,7 @@ def list_annotators() -> list[AvailableAnnotator]:
 def load_annotator(name: str, settings: AnnotateSettings) -> Annotator:
     """Load an annotator: ``compact``, the name that a plugin announces, or the path of a model folder.
 
-    ``NAME:HEAD`` takes another head of a model folder than the one it decides with, as ``compact:ade`` does.
+    ``NAME:HEAD`` lets one head of a model folder decide all of its labels, as ``compact:ade`` does.
 
     Raises:
         AnnotatorError: there is no annotator of that name, or it cannot be loaded.
@@ -83,10 +83,10 @@ def _load_folder(path: Path, head: str, settings: AnnotateSettings, *, name: str
 def _with_head(folder: ModelFolder, head: str) -> ModelFolder:
     if not head:
         return folder
-    names = [known.name for known in folder.heads]
-    if head not in names:
-        raise AnnotatorError(f"the model folder {folder.path} has no head {head!r}; it has {', '.join(names)}")
-    return replace(folder, decides=head)
+    labels = {known.name: known.labels for known in folder.heads}
+    if head not in labels:
+        raise AnnotatorError(f"the model folder {folder.path} has no head {head!r}; it has {', '.join(labels)}")
+    return replace(folder, decides=dict.fromkeys(labels[head], head))
 
 
 def _plugins() -> list[EntryPoint]:

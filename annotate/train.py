@@ -23,6 +23,7 @@ from annotate.folder import (
     ModelFolder,
     head_tags,
     load_weights,
+    read_decides,
     save_folder,
 )
 from annotate.model_card import TrainingReport, write_card
@@ -114,7 +115,7 @@ def train(
         path=out,
         shape=shape,
         heads=heads,
-        decides=recipe.decides,
+        decides=read_decides(heads, recipe.decides, out),
         max_pieces=min(recipe.max_pieces, shape.positions),
         version=version,
         name=recipe.name,

@@ -56,7 +56,7 @@ def write_folder(path: Path, tokenizer: Tokenizer, shape: BertShape, weights: Ma
         path=path,
         shape=shape,
         heads=(head,),
-        decides="test",
+        decides=dict.fromkeys(head.labels, head.name),
         max_pieces=shape.positions,
         version="1",
         name=path.name,

@@ -31,7 +31,7 @@ def one_thread():
 @pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 def packed(request: pytest.FixtureRequest, random_folder: Path) -> PackedEncoder:
     folder = open_folder(random_folder)
-    return PackedEncoder(folder, load_weights(random_folder), folder.head, request.param)
+    return PackedEncoder(folder, load_weights(random_folder), folder.deciding_heads, request.param)
 
 
 def random_windows(seed: int, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
@@ -78,9 +78,9 @@ def test_every_matrix_product_has_the_same_number_of_rows(
 def test_without_the_private_operators_of_torch_the_logits_are_the_same(random_folder: Path):
     folder = open_folder(random_folder)
     weights = load_weights(random_folder)
-    packed = PackedEncoder(folder, weights, folder.head, torch.float32)
+    packed = PackedEncoder(folder, weights, folder.deciding_heads, torch.float32)
     with mock.patch.object(torch.ops, "mkldnn", object()):
-        plain = PackedEncoder(folder, weights, folder.head, torch.float32)
+        plain = PackedEncoder(folder, weights, folder.deciding_heads, torch.float32)
         got = plain.logits(WINDOWS)
     assert plain._head.packed is None
     np.testing.assert_allclose(got, packed.logits(WINDOWS), atol=1e-4)
@@ -108,9 +108,9 @@ def test_logits_and_tags_agree_with_the_padded_forward_of_transformers(tmp_path:
             parameter.copy_(0.4 * spread if parameter.dim() == 2 else parameter + 0.1 * spread)
     path = write_hub_folder(tmp_path, tokenizer, config.to_dict(), theirs.state_dict())
     folder = open_folder(path)
-    assert folder.head.tags == TAGS
+    assert folder.heads[0].tags == TAGS
     windows = random_windows(1, [1, 2, 5, 5, 17, 40, 78])
-    ours = PackedEncoder(folder, load_weights(path), folder.head, torch.float32).logits(windows)
+    ours = PackedEncoder(folder, load_weights(path), folder.deciding_heads, torch.float32).logits(windows)
     padded = torch.zeros(len(windows), 80, dtype=torch.long)
     for row, window in enumerate(windows):
         padded[row, : len(window)] = torch.from_numpy(window)

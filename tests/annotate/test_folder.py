@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +33,8 @@ def hub_folder(tmp_path: Path) -> Callable[..., Path]:
 def test_a_hub_folder_gives_its_tags_in_the_order_of_their_numbers(hub_folder: Callable[..., Path]):
     tags = {str(index): tag for index, tag in enumerate(["O", *(f"{p}-T{n}" for n in range(6) for p in "BI")])}
     folder = open_folder(hub_folder(id2label=dict(sorted(tags.items()))))
-    assert folder.head.tags == tuple(tags.values())
-    assert folder.head.labels == ("T0", "T1", "T2", "T3", "T4", "T5")
+    assert folder.heads[0].tags == tuple(tags.values())
+    assert folder.labels == ("T0", "T1", "T2", "T3", "T4", "T5")
     assert folder.max_pieces == folder.shape.positions
 
 
@@ -117,11 +118,48 @@ def test_quantised_matrices_come_back_within_half_a_step(tmp_path: Path):
 
 
 def test_the_revision_follows_the_weights(random_folder: Path, tmp_path: Path):
-    import shutil
-
     copy = shutil.copytree(random_folder, tmp_path / "copy")
     assert open_folder(copy).revision() == open_folder(random_folder).revision()
     content = bytearray((copy / WEIGHTS).read_bytes())
     content[-1] ^= 1
     (copy / WEIGHTS).write_bytes(content)
     assert open_folder(copy).revision() != open_folder(random_folder).revision()
+
+
+def heads_of(path: Path, *, decides: object) -> Path:
+    """Give a folder of ours two heads with the same weights and let ``decides`` say which decides."""
+    config = json.loads((path / "config.json").read_text())
+    config["comention"] |= {"heads": {"a": ["Drug", "Condition"], "b": ["Drug", "Condition"]}, "decides": decides}
+    (path / "config.json").write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("decides", "expected"),
+    [
+        ("b", {"Drug": "b", "Condition": "b"}),
+        ({"Condition": "b", "Drug": "a"}, {"Condition": "b", "Drug": "a"}),
+        ({"Condition": "a"}, {"Condition": "a"}),
+    ],
+)
+def test_heads_decide_label_by_label(random_folder: Path, tmp_path: Path, decides: object, expected: dict[str, str]):
+    folder = open_folder(heads_of(shutil.copytree(random_folder, tmp_path / "copy"), decides=decides))
+    assert list(folder.decides.items()) == list(expected.items())
+    assert folder.labels == tuple(expected)
+    assert {head.name for head in folder.deciding_heads} == set(expected.values())
+
+
+@pytest.mark.parametrize(
+    ("decides", "message"),
+    [
+        ("c", "'c' decide, but its heads are a, b"),
+        ({"Drug": "c"}, "'c' decide, but its heads are a, b"),
+        ({"Gene": "a"}, "'a' decide 'Gene', but that head has Drug, Condition only"),
+        ({}, "no head decide any label"),
+    ],
+)
+def test_a_head_or_label_that_is_not_there_cannot_decide(
+    random_folder: Path, tmp_path: Path, decides: object, message: str
+):
+    with pytest.raises(AnnotatorError, match=message):
+        open_folder(heads_of(shutil.copytree(random_folder, tmp_path / "copy"), decides=decides))
