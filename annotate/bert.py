@@ -1,8 +1,8 @@
-"""The tensors of a BERT encoder and its head, by what they do. Both forward passes of ours are built from them."""
+"""The tensors of a BERT encoder and its heads, by what they do. Both forward passes of ours are built from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ class BertTensors:
     head: Affine
 
 
-def bert_tensors(weights: Mapping[str, Tensor], shape: BertShape, head: Head) -> BertTensors:
+def bert_tensors(weights: Mapping[str, Tensor], shape: BertShape, heads: Sequence[Head]) -> BertTensors:
     """Arrange the weights of a model folder.
 
     Raises:
@@ -78,5 +78,5 @@ def bert_tensors(weights: Mapping[str, Tensor], shape: BertShape, head: Head) ->
             )
             for at in (f"bert.encoder.layer.{index}" for index in range(shape.layers))
         ),
-        head=affine(head.prefix),
+        head=affine(*(head.prefix for head in heads)),  # one matrix: several heads cost one product
     )

@@ -49,7 +49,7 @@ def grouped_attention(rows: Tensor, bounds: Tensor, longest: int) -> Tensor:
         count = sum(1 for _ in group)
         stop = start + count * length
         if length:
-            query, key, value = rows[start:stop].unflatten(0, (count, length)).permute(2, 0, 3, 1, 4).unbind(0)
+            query, key, value = rows[start:stop].view(count, length, *rows.shape[1:]).permute(2, 0, 3, 1, 4).unbind(0)
             attended = functional.scaled_dot_product_attention(query, key, value)
             mixed[start:stop] = attended.transpose(1, 2).flatten(0, 1)
         start = stop

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from annotate.bert import Affine, LayerTensors, bert_tensors
 from annotate.cuda_attention import choose_attention, grouped_attention
 from annotate.folder import Head, ModelFolder
 from annotate.windows import PackedWindows
+from comention.errors import AnnotatorError
 
 MOST_ROWS, LEAST_ROWS = 32_768, 2_048
 """Bounds of the rows that one forward pass takes where the setting leaves it open; free memory decides between them."""
@@ -61,7 +62,7 @@ class _Graph:
 
 
 class CudaEncoder:
-    """An encoder and one of its heads on a GPU. Threads may share it: they queue on one stream.
+    """An encoder and some of its heads on a GPU. Threads may share it: they queue on one stream.
 
     It computes on the CPU too, without streams and graphs, which is how its tests run where there is no GPU.
     """
@@ -70,7 +71,7 @@ class CudaEncoder:
         self,
         folder: ModelFolder,
         weights: Mapping[str, Tensor],
-        head: Head,
+        heads: Sequence[Head],
         dtype: torch.dtype,
         device: torch.device,
         *,
@@ -83,7 +84,7 @@ class CudaEncoder:
         takes half a minute at the first sentence.
         """
         shape = folder.shape
-        tensors = bert_tensors(weights, shape, head)
+        tensors = bert_tensors(weights, shape, heads)
         self._device, self._dtype, self._epsilon = device, dtype, shape.norm_eps
         self._heads, self._hidden = shape.attention_heads, shape.hidden
         self._on_gpu = device.type == "cuda"
@@ -101,13 +102,15 @@ class CudaEncoder:
         self._graphs_wanted = graphs and self._on_gpu and self._attention is not grouped_attention
         self._graphs: OrderedDict[_Shape, _Graph | None] = OrderedDict()
         self._lock = threading.Lock()
-        self._stream = torch.cuda.Stream(device) if self._on_gpu else None
+        self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle() if self._graphs_wanted else None
         self._feed: Callable[[LayerTensors, Tensor, Tensor], Tensor] = self._feed_rows
         if fused:
             self._feed = torch.compile(self._feed_rows, dynamic=True)
         self.lanes = LANES if self._on_gpu else 1
-        self.batch_rows = self._fitting_rows(shape.hidden, shape.intermediate) if self._on_gpu else LEAST_ROWS
+        self.tile = self.batch_rows = (
+            self._fitting_rows(shape.hidden, shape.intermediate) if self._on_gpu else LEAST_ROWS
+        )
 
     @property
     def attention(self) -> str:
@@ -122,10 +125,11 @@ class CudaEncoder:
 
     @torch.inference_mode()
     def logits(self, batch: PackedWindows) -> NDArray[np.float32]:
-        """Return the head's logits of the wanted rows, [wanted rows, tags], fp32.
+        """Return the heads' logits of the wanted rows, [wanted rows, tags of all heads in order], fp32.
 
         Raises:
             RuntimeError: the device has not enough memory for the batch; what can be freed is freed before.
+            AnnotatorError: the device has failed.
         """
         shape = _static_shape(batch)
         described = torch.empty(shape.size, dtype=torch.int32, pin_memory=self._on_gpu)
@@ -138,12 +142,15 @@ class CudaEncoder:
             except torch.OutOfMemoryError:
                 self._release()
                 raise
+            except RuntimeError as error:
+                self._check_alive(error)
+                raise
         result: NDArray[np.float32] = logits[: len(batch.wanted)].numpy()
         return result
 
     def _run(self, stream: torch.cuda.Stream, described: Tensor, shape: _Shape) -> Tensor:
         """Queue a batch, wait for it, and return its logits in the host's memory."""
-        done = torch.cuda.Event()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         with self._lock, torch.cuda.device(self._device), torch.cuda.stream(stream):
             graph = self._graph(shape)
             if graph is None:
@@ -179,9 +186,7 @@ class CudaEncoder:
         try:
             # Other threads may allocate and wait meanwhile. Graphs replay one after another and their results are copied
             # away in between, so they may share memory.
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-            ):
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 logits = self._forward(batch, shape)
         except torch.OutOfMemoryError:
             raise
@@ -196,13 +201,23 @@ class CudaEncoder:
             self._graphs.clear()
         torch.cuda.empty_cache()
 
+    def _check_alive(self, error: RuntimeError) -> None:
+        """Tell a batch that cannot be encoded from a device that has failed, after which nothing works any more."""
+        try:
+            torch.cuda.synchronize(self._device)
+        except RuntimeError:
+            message = str(error).partition("\n")[0]
+            raise AnnotatorError(f"the device {self._device} has failed; start the program again: {message}") from error
+
     def _forward(self, described: Tensor, shape: _Shape) -> Tensor:
         """Return the logits of the wanted rows, [shape.wanted, tags]."""
-        pieces, positions, bounds, wanted = described.split([shape.rows, shape.rows, shape.windows + 1, shape.wanted])
+        pieces, positions, bounds, wanted = torch.split(
+            described, [shape.rows, shape.rows, shape.windows + 1, shape.wanted]
+        )
         embedded = functional.embedding(pieces, self._words) + functional.embedding(positions, self._positions)
         hidden = self._norm(embedded, self._embedding_norm).to(self._dtype)
         for layer in self._layers:
-            rows = functional.linear(hidden, *layer.query_key_value).unflatten(1, (3, self._heads, -1))
+            rows = functional.linear(hidden, *layer.query_key_value).view(shape.rows, 3, self._heads, -1)
             mixed = self._attention(rows, bounds, shape.longest).flatten(1)
             if layer is self._layers[-1]:  # what follows goes row by row: only what is asked for
                 mixed, hidden = mixed.index_select(0, wanted), hidden.index_select(0, wanted)

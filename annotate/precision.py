@@ -81,10 +81,8 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     import torch
 
     if precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_BF16
-        else:
-            fast = has_fast_bf16()
+        on_gpu = device.type == "cuda"
+        fast = torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_BF16 if on_gpu else has_fast_bf16()
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
