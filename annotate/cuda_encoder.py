@@ -104,9 +104,9 @@ class CudaEncoder:
         self._lock = threading.Lock()
         self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle() if self._graphs_wanted else None
-        self._feed: Callable[[LayerTensors, Tensor, Tensor], Tensor] = self._feed_rows
-        if fused:
-            self._feed = torch.compile(self._feed_rows, dynamic=True)
+        self._feed: Callable[..., Tensor] = torch.compile(_feed, dynamic=True) if fused else _feed
+        if self._on_gpu:
+            torch.cuda.synchronize(device)  # the weights are there before another stream reads them
         self.lanes = LANES if self._on_gpu else 1
         self.tile = self.batch_rows = (
             self._fitting_rows(shape.hidden, shape.intermediate) if self._on_gpu else LEAST_ROWS
@@ -215,23 +215,38 @@ class CudaEncoder:
             described, [shape.rows, shape.rows, shape.windows + 1, shape.wanted]
         )
         embedded = functional.embedding(pieces, self._words) + functional.embedding(positions, self._positions)
-        hidden = self._norm(embedded, self._embedding_norm).to(self._dtype)
+        hidden = _norm(embedded, self._embedding_norm, self._epsilon).to(self._dtype)
         for layer in self._layers:
             rows = functional.linear(hidden, *layer.query_key_value).view(shape.rows, 3, self._heads, -1)
             mixed = self._attention(rows, bounds, shape.longest).flatten(1)
             if layer is self._layers[-1]:  # what follows goes row by row: only what is asked for
                 mixed, hidden = mixed.index_select(0, wanted), hidden.index_select(0, wanted)
-            hidden = self._feed(layer, hidden, mixed)
+            hidden = self._feed(hidden, mixed, *_after_attention(layer), self._epsilon)
         return functional.linear(hidden.float(), *self._head)
 
-    def _feed_rows(self, layer: LayerTensors, residual: Tensor, mixed: Tensor) -> Tensor:
-        """Compute what follows attention in one layer."""
-        attended = self._norm(functional.linear(mixed, *layer.attention_output) + residual, layer.attention_norm)
-        inner = functional.gelu(functional.linear(attended, *layer.intermediate))
-        return self._norm(functional.linear(inner, *layer.output) + attended, layer.output_norm)
 
-    def _norm(self, rows: Tensor, norm: Affine) -> Tensor:
-        return functional.layer_norm(rows, (self._hidden,), *norm, self._epsilon)
+def _after_attention(layer: LayerTensors) -> tuple[Affine, ...]:
+    return (layer.attention_output, layer.attention_norm, layer.intermediate, layer.output, layer.output_norm)
+
+
+def _feed(
+    residual: Tensor,
+    mixed: Tensor,
+    attention_output: Affine,
+    attention_norm: Affine,
+    intermediate: Affine,
+    output: Affine,
+    output_norm: Affine,
+    epsilon: float,
+) -> Tensor:
+    """Compute what follows attention in one layer."""
+    attended = _norm(functional.linear(mixed, *attention_output) + residual, attention_norm, epsilon)
+    inner = functional.gelu(functional.linear(attended, *intermediate))
+    return _norm(functional.linear(inner, *output) + attended, output_norm, epsilon)
+
+
+def _norm(rows: Tensor, norm: Affine, epsilon: float) -> Tensor:
+    return functional.layer_norm(rows, rows.shape[-1:], *norm, epsilon)
 
 
 def _static_shape(batch: PackedWindows) -> _Shape:
