@@ -248,7 +248,6 @@ class Pipeline:
         """Load the folder in the precision in which the device is fastest: bf16 on a GPU, fp32 on a CPU."""
         import torch
         from transformers import BertForTokenClassification, PreTrainedTokenizerFast, pipeline
-
         from transformers.utils import logging
 
         from annotate.folder import TOKENIZER
