@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotate.decode import HeadsDecoder
-from annotate.encoder import TILE, PackedEncoder
-from annotate.folder import SPECIAL_PIECES, TOKENIZER, ModelFolder, load_weights
-from annotate.pieces import load_tokenizer, special_ids, word_bounds, word_starts
+from annotate.decode import HeadsDecoder, WordSpan
+from annotate.encoder import TILE
+from annotate.folder import TaggerFolder
+from annotate.loading import load_encoder
 from annotate.precision import resolve_precision, usable_cores
 from annotate.windows import Window, cut_windows, group_windows
+from annotate.words import open_words, word_bounds
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAnnotation
@@ -38,36 +39,33 @@ _Rows = NDArray[np.float32]
 
 
 class BertAnnotator:
-    """An annotator over a model folder, ours or Hugging Face's. Thread-safe.
+    """An annotator over a model folder, ours or Hugging Face's of any architecture. Thread-safe.
 
-    A sentence gets the same mentions with the same scores whatever sentences stand beside it and however many threads
-    work. The threads live as long as one call; each computes alone, which sets torch's own number of threads to one.
+    Of a BERT folder a sentence gets the same mentions with the same scores whatever sentences stand beside it and however
+    many threads work. The threads live as long as one call; each computes alone, which sets torch's own number of threads to one.
     """
 
-    def __init__(self, folder: ModelFolder, settings: AnnotateSettings, *, name: str, model: str) -> None:
+    def __init__(self, folder: TaggerFolder, settings: AnnotateSettings, *, name: str, model: str) -> None:
         """Load the weights and pack them.
 
         Raises:
-            AnnotatorError: the folder's files cannot be used.
+            AnnotatorError: the folder's files cannot be used, or there is not enough memory for them.
         """
         dtype = resolve_precision(settings.precision)
         self._threads = settings.threads or usable_cores()
-        self._tokenizer = load_tokenizer(folder.path / TOKENIZER)
-        self._special = special_ids(self._tokenizer)
-        self._word_starts = word_starts(self._tokenizer)
-        self._window = folder.max_pieces - SPECIAL_PIECES
+        self._words = open_words(folder.path)
+        self._tokenizer = self._words.tokenizer
+        self._special = self._words.before, self._words.behind
         heads = folder.deciding_heads
         self._tags = sum(len(head.tags) for head in heads)
-        self._decoder = HeadsDecoder([head.tags for head in heads], [folder.labels_of(head) for head in heads])
-        if len(self._word_starts) > folder.shape.vocabulary:
+        self._decoder = HeadsDecoder([head.tag_set for head in heads], [folder.labels_of(head) for head in heads])
+        self._encoder, vocabulary, most_pieces = load_encoder(folder, dtype)
+        self._window = most_pieces - sum(map(len, self._special))
+        pieces = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        if pieces > vocabulary:
             raise AnnotatorError(
-                f"the tokenizer in {folder.path} has {len(self._word_starts)} pieces, "
-                f"but the weights only {folder.shape.vocabulary}"
+                f"the tokenizer in {folder.path} has {pieces} pieces, but the weights only {vocabulary}"
             )
-        try:
-            self._encoder = PackedEncoder(folder, load_weights(folder.path), heads, dtype)
-        except KeyError as error:
-            raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
         self._info = AnnotatorInfo(
             name=name,
             version=folder.version,
@@ -95,7 +93,8 @@ class BertAnnotator:
         pieces = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
         logits, refused = self._encode(pieces)
         failures |= refused
-        starts = [self._word_starts[ids] for ids in pieces]
+        # A sentence that failed has no pieces.
+        starts = [self._words.starts(text, encoding) for text, encoding in zip(sentences, encodings, strict=True)]
         words = np.concatenate([rows[mask] for rows, mask in zip(logits, starts, strict=True)])
         bounds = np.concatenate([[0], np.cumsum([np.count_nonzero(mask) for mask in starts])])
         found = self._decoder.decode(words, bounds)
@@ -105,12 +104,7 @@ class BertAnnotator:
                 results.append(SentenceAnnotation(status=AnnotationStatus.FAILED, detail=failures[index]))
             elif spans:
                 at, until = word_bounds(sentences[index], encodings[index], starts[index])
-                mentions = [
-                    Mention(start_char=at[span.first], end_char=until[span.end - 1], label=span.label, score=span.score)
-                    for span in spans
-                ]
-                mentions.sort(key=lambda mention: (mention.start_char, mention.end_char, mention.label))
-                results.append(SentenceAnnotation(mentions=tuple(mentions)))
+                results.append(SentenceAnnotation(mentions=_mentions(spans, at, until)))
             else:
                 results.append(SentenceAnnotation())
         return results
@@ -159,20 +153,35 @@ class BertAnnotator:
 
         A batch that torch refuses is halved, down to the window that is to blame.
         """
-        cls, sep = self._special
+        before, behind = self._special
         try:
-            rows = self._encoder.logits([np.array([cls, *pieces[w.sentence][w.start : w.end], sep]) for w in batch])
+            rows = self._encoder.logits(
+                [np.array([*before, *pieces[w.sentence][w.start : w.end], *behind]) for w in batch]
+            )
         except (RuntimeError, MemoryError) as error:
             if len(batch) == 1:
                 return {batch[0].sentence: f"the model cannot encode it: {error}"}
             half = len(batch) // 2
             return self._forward(batch[:half], pieces, logits) | self._forward(batch[half:], pieces, logits)
-        first = 1  # after [CLS]
+        first = len(before)
         for window in batch:
             kept = slice(first + window.keep_start - window.start, first + window.keep_end - window.start)
             logits[window.sentence][window.keep_start : window.keep_end] = rows[kept]
-            first += window.rows
+            first += window.end - window.start + len(behind) + len(before)
         return {}
+
+
+def _mentions(spans: Sequence[WordSpan], at: Sequence[int], until: Sequence[int]) -> tuple[Mention, ...]:
+    """Return spans of words as mentions in their order, one for each offsets and label."""
+    found: dict[tuple[int, int, str], float] = {}
+    for span in spans:
+        key = (at[span.first], until[span.end - 1], span.label)
+        if key[0] < key[1]:  # heads may agree once their labels have one name
+            found[key] = max(span.score, found.get(key, 0.0))
+    return tuple(
+        Mention(start_char=start, end_char=end, label=label, score=found[start, end, label])
+        for start, end, label in sorted(found)
+    )
 
 
 def _digest(fields: Mapping[str, object]) -> str:

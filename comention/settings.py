@@ -69,6 +69,12 @@ class AnnotateSettings(_Group):
     """How sentences are annotated."""
 
     annotator: str = Field(default="compact", description="the annotator used where none is named")
+    labels: Path | None = Field(
+        default=None, description="a TOML file that says what a model's labels mean and what they are called"
+    )
+    allow_pickle: bool = Field(
+        default=False, description="read weights that have no safetensors file; do so only if you trust their author"
+    )
     threads: int | None = Field(default=None, ge=1, description="worker threads; unset: one a core")
     precision: str = Field(
         default="auto", pattern="^(auto|fp32|bf16)$", description="auto takes bf16 where the processor has it"

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -6,10 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from annotate.decode import BioDecoder, WordSpan
+from annotate.decode import TagDecoder, WordSpan
 from annotate.folder import head_tags
+from annotate.labels import Scheme, TagSet
 
 TAGS = head_tags(("Drug", "Condition"))
+
+
+def bio(tags: Sequence[str]) -> TagSet:
+    return TagSet(tags=tuple(tags), scheme=Scheme.BIO)
 
 
 def logits(*tags: str, margin: float = 10.0) -> np.ndarray:
@@ -19,7 +27,7 @@ def logits(*tags: str, margin: float = 10.0) -> np.ndarray:
 
 
 def decode(rows: np.ndarray) -> list[WordSpan]:
-    (spans,) = BioDecoder(TAGS).decode(rows, np.array([0, len(rows)]))
+    (spans,) = TagDecoder(bio(TAGS)).decode(rows, np.array([0, len(rows)]))
     return spans
 
 
@@ -37,7 +45,7 @@ def test_adjacent_mentions_of_one_label_stay_apart():
 
 def test_a_mention_may_end_with_its_sentence_and_another_begin_the_next():
     rows = logits("O", "B-Drug", "B-Drug", "O")
-    first, second = BioDecoder(TAGS).decode(rows, np.array([0, 2, 4]))
+    first, second = TagDecoder(bio(TAGS)).decode(rows, np.array([0, 2, 4]))
     assert plain(first) == [(1, 2, "Drug")]
     assert plain(second) == [(0, 1, "Drug")]
 
@@ -45,7 +53,7 @@ def test_a_mention_may_end_with_its_sentence_and_another_begin_the_next():
 def test_an_inside_tag_never_continues_the_mention_of_the_sentence_before():
     rows = np.concatenate([logits("B-Drug"), logits("I-Drug", margin=1.0)])
     rows[1, TAGS.index("O")] = 0.9
-    first, second = BioDecoder(TAGS).decode(rows, np.array([0, 1, 2]))
+    first, second = TagDecoder(bio(TAGS)).decode(rows, np.array([0, 1, 2]))
     assert plain(first) == [(0, 1, "Drug")]
     assert second == []
 
@@ -58,8 +66,8 @@ def test_an_inside_tag_of_another_label_does_not_extend_a_mention():
 
 def test_sentences_without_words_have_no_mentions():
     rows = logits("B-Drug")
-    assert BioDecoder(TAGS).decode(rows, np.array([0, 0, 1, 1])) == [[], decode(rows), []]
-    assert BioDecoder(TAGS).decode(rows[:0], np.array([0, 0])) == [[]]
+    assert TagDecoder(bio(TAGS)).decode(rows, np.array([0, 0, 1, 1])) == [[], decode(rows), []]
+    assert TagDecoder(bio(TAGS)).decode(rows[:0], np.array([0, 0])) == [[]]
 
 
 def test_the_score_is_the_least_probability_among_the_words():
@@ -73,7 +81,7 @@ def test_the_score_is_the_least_probability_among_the_words():
 def test_the_order_of_the_tags_does_not_matter():
     tags = ("I-Drug", "B-Drug", "O")
     rows = np.array([[0, 5, 1], [5, 1, 0], [0, 1, 5]], dtype=np.float32)
-    (spans,) = BioDecoder(tags).decode(rows, np.array([0, 3]))
+    (spans,) = TagDecoder(bio(tags)).decode(rows, np.array([0, 3]))
     assert plain(spans) == [(0, 2, "Drug")]
 
 

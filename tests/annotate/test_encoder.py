@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from annotate import encoder
-from annotate.decode import BioDecoder
+from annotate.decode import TagDecoder
 from annotate.encoder import PackedEncoder
 from annotate.folder import load_weights, open_folder
+from annotate.labels import Scheme, TagSet
 from tests.annotate.models import SPECIAL, TAGS, make_tokenizer, write_hub_folder
 
 CLS, SEP = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
@@ -120,8 +121,9 @@ def test_logits_and_tags_agree_with_the_padded_forward_of_transformers(tmp_path:
     expected = torch.cat([logits[row, : len(window)] for row, window in enumerate(windows)]).numpy()
     np.testing.assert_allclose(ours, expected, atol=1e-4)
     bounds = np.cumsum([0, *map(len, windows)])
-    spans = BioDecoder(TAGS).decode(ours, bounds)
+    spans = TagDecoder(TagSet(tags=TAGS, scheme=Scheme.BIO)).decode(ours, bounds)
     assert sum(map(len, spans)) > 10
     assert [[astuple(span)[:3] for span in sentence] for sentence in spans] == [
-        [astuple(span)[:3] for span in sentence] for sentence in BioDecoder(TAGS).decode(expected, bounds)
+        [astuple(span)[:3] for span in sentence]
+        for sentence in TagDecoder(TagSet(tags=TAGS, scheme=Scheme.BIO)).decode(expected, bounds)
     ]

@@ -1,0 +1,67 @@
+"""Loading the weights of a model folder into the forward pass that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from annotate.encoder import PackedEncoder
+from annotate.folder import ModelFolder, TaggerFolder, TransformersFolder, load_weights
+from comention.errors import AnnotatorError
+
+
+class Encoder(Protocol):
+    """What computes logits: our own forward pass, or that of transformers."""
+
+    def logits(self, windows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Return the logits, [pieces of all windows in order, tags]; sort the windows by length."""
+        ...
+
+
+class Loaded(NamedTuple):
+    """An encoder, how many pieces it knows, and how many a window may have, special ones included."""
+
+    encoder: Encoder
+    vocabulary: int
+    most_pieces: int
+
+
+def load_encoder(folder: TaggerFolder, dtype: torch.dtype) -> Loaded:
+    """Load the weights of a model folder.
+
+    Raises:
+        AnnotatorError: the weights cannot be used, or there is not enough memory for them.
+    """
+    try:
+        return _load(folder, dtype)
+    except KeyError as error:
+        raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
+    except (MemoryError, RuntimeError) as error:
+        # torch says "not enough memory" or "out of memory", under RuntimeError on a processor.
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise AnnotatorError(f"the weights in {folder.path} do not fit its config.json: {error}") from error
+        reason = str(error).strip().split("\n")[0] or "the system has none left"
+        raise AnnotatorError(
+            f"there is not enough memory to load {folder.path}: free some, or take a smaller model ({reason})"
+        ) from error
+
+
+def _load(folder: TaggerFolder, dtype: torch.dtype) -> Loaded:
+    if isinstance(folder, TransformersFolder):
+        from annotate.any_encoder import AnyEncoder  # transformers: only where it is needed
+
+        encoder = AnyEncoder(folder, dtype)
+        return Loaded(encoder, encoder.vocabulary, min(folder.max_pieces, encoder.most_positions or folder.max_pieces))
+    if not isinstance(folder, ModelFolder):
+        raise AnnotatorError(f"the model folder {folder.path} is of a kind that cannot be run")
+    weights = load_weights(folder.path, allow_pickle=folder.pickled)
+    for head in folder.deciding_heads:
+        outputs = len(weights[f"{head.prefix}.weight"])
+        if outputs != len(head.tags):
+            raise AnnotatorError(f"the weights in {folder.path} give {outputs} outputs for {len(head.tags)} labels")
+    packed = PackedEncoder(folder, weights, folder.deciding_heads, dtype)
+    return Loaded(packed, folder.shape.vocabulary, folder.max_pieces)
