@@ -19,7 +19,6 @@ from annotate.loading import load_encoder
 from annotate.precision import resolve_precision, usable_cores
 from annotate.windows import Window, cut_windows, group_windows
 from annotate.words import open_words, word_bounds
-from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAnnotation
 
@@ -42,7 +41,8 @@ class BertAnnotator:
     """An annotator over a model folder, ours or Hugging Face's of any architecture. Thread-safe.
 
     Of a BERT folder a sentence gets the same mentions with the same scores whatever sentences stand beside it and however
-    many threads work. The threads live as long as one call; each computes alone, which sets torch's own number of threads to one.
+    many threads work. The threads live as long as one call; each computes alone, which sets torch's own number of threads
+    to one.
     """
 
     def __init__(self, folder: TaggerFolder, settings: AnnotateSettings, *, name: str, model: str) -> None:
@@ -59,13 +59,9 @@ class BertAnnotator:
         heads = folder.deciding_heads
         self._tags = sum(len(head.tags) for head in heads)
         self._decoder = HeadsDecoder([head.tag_set for head in heads], [folder.labels_of(head) for head in heads])
-        self._encoder, vocabulary, most_pieces = load_encoder(folder, dtype)
-        self._window = most_pieces - sum(map(len, self._special))
         pieces = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
-        if pieces > vocabulary:
-            raise AnnotatorError(
-                f"the tokenizer in {folder.path} has {pieces} pieces, but the weights only {vocabulary}"
-            )
+        self._encoder, most_pieces = load_encoder(folder, dtype, pieces)
+        self._window = most_pieces - sum(map(len, self._special))
         self._info = AnnotatorInfo(
             name=name,
             version=folder.version,

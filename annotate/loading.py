@@ -23,21 +23,20 @@ class Encoder(Protocol):
 
 
 class Loaded(NamedTuple):
-    """An encoder, how many pieces it knows, and how many a window may have, special ones included."""
+    """An encoder, and how many pieces a window may have, special ones included."""
 
     encoder: Encoder
-    vocabulary: int
     most_pieces: int
 
 
-def load_encoder(folder: TaggerFolder, dtype: torch.dtype) -> Loaded:
-    """Load the weights of a model folder.
+def load_encoder(folder: TaggerFolder, dtype: torch.dtype, pieces: int) -> Loaded:
+    """Load the weights of a model folder whose tokenizer has ``pieces`` pieces.
 
     Raises:
         AnnotatorError: the weights cannot be used, or there is not enough memory for them.
     """
     try:
-        return _load(folder, dtype)
+        return _load(folder, dtype, pieces)
     except KeyError as error:
         raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
     except (MemoryError, RuntimeError) as error:
@@ -50,18 +49,24 @@ def load_encoder(folder: TaggerFolder, dtype: torch.dtype) -> Loaded:
         ) from error
 
 
-def _load(folder: TaggerFolder, dtype: torch.dtype) -> Loaded:
+def _load(folder: TaggerFolder, dtype: torch.dtype, pieces: int) -> Loaded:
     if isinstance(folder, TransformersFolder):
         from annotate.any_encoder import AnyEncoder  # transformers: only where it is needed
 
         encoder = AnyEncoder(folder, dtype)
-        return Loaded(encoder, encoder.vocabulary, min(folder.max_pieces, encoder.most_positions or folder.max_pieces))
+        _check_vocabulary(folder, pieces, encoder.vocabulary)
+        return Loaded(encoder, min(folder.max_pieces, encoder.most_positions or folder.max_pieces))
     if not isinstance(folder, ModelFolder):
         raise AnnotatorError(f"the model folder {folder.path} is of a kind that cannot be run")
+    _check_vocabulary(folder, pieces, folder.shape.vocabulary)
     weights = load_weights(folder.path, allow_pickle=folder.pickled)
     for head in folder.deciding_heads:
         outputs = len(weights[f"{head.prefix}.weight"])
         if outputs != len(head.tags):
             raise AnnotatorError(f"the weights in {folder.path} give {outputs} outputs for {len(head.tags)} labels")
-    packed = PackedEncoder(folder, weights, folder.deciding_heads, dtype)
-    return Loaded(packed, folder.shape.vocabulary, folder.max_pieces)
+    return Loaded(PackedEncoder(folder, weights, folder.deciding_heads, dtype), folder.max_pieces)
+
+
+def _check_vocabulary(folder: TaggerFolder, pieces: int, known: int) -> None:
+    if pieces > known:
+        raise AnnotatorError(f"the tokenizer in {folder.path} has {pieces} pieces, but the weights only {known}")
