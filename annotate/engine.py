@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from annotate.cuda_encoder import CudaEncoder
-from annotate.decode import HeadsDecoder
-from annotate.encoder import PackedEncoder
-from annotate.folder import SPECIAL_PIECES, TOKENIZER, ModelFolder, load_weights
-from annotate.forward import Encoder, ForwardPass, Run
-from annotate.pieces import load_tokenizer, special_ids, word_bounds, word_starts
-from annotate.precision import ComputeSettings, resolve_device, resolve_precision, usable_cores
+from annotate.decode import HeadsDecoder, WordSpan
+from annotate.folder import TaggerFolder
+from annotate.forward import ForwardPass, Run
+from annotate.loading import load_encoder
+from annotate.precision import ComputeSettings
 from annotate.windows import pack_windows
+from annotate.words import open_words, word_bounds
 from comention.errors import AnnotatorError
 from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAnnotation
 
@@ -55,32 +54,28 @@ class _Tokens:
 
 
 class BertAnnotator:
-    """An annotator over a model folder, ours or Hugging Face's. Thread-safe.
+    """An annotator over a model folder, ours or Hugging Face's of any architecture. Thread-safe.
 
-    On the CPU a sentence gets the same mentions with the same scores whatever sentences stand beside it and however
-    many threads work; on a GPU the last bits may differ (:mod:`annotate.cuda_encoder`). The threads live as long as one
-    call; each computes alone, which sets torch's own number of threads to one.
+    Of a BERT folder a sentence gets, on the CPU, the same mentions with the same scores whatever sentences stand beside
+    it and however many threads work; on a GPU the last bits may differ (:mod:`annotate.cuda_encoder`). The threads live
+    as long as one call; each computes alone, which sets torch's own number of threads to one.
     """
 
-    def __init__(self, folder: ModelFolder, settings: ComputeSettings, *, name: str, model: str) -> None:
+    def __init__(self, folder: TaggerFolder, settings: ComputeSettings, *, name: str, model: str) -> None:
         """Load the weights onto the device.
 
         Raises:
-            AnnotatorError: the folder's files cannot be used, or the device is not there or too small.
+            AnnotatorError: the folder's files cannot be used, the device is not there, or there is not enough memory.
         """
-        self._tokenizer = load_tokenizer(folder.path / TOKENIZER)
-        self._special = special_ids(self._tokenizer)
-        self._word_starts = word_starts(self._tokenizer)
-        self._window = folder.max_pieces - SPECIAL_PIECES
+        self._words = open_words(folder.path)
+        self._tokenizer = self._words.tokenizer
+        self._special = self._words.before, self._words.behind
         heads = folder.deciding_heads
         self._tags = sum(len(head.tags) for head in heads)
-        self._decoder = HeadsDecoder([head.tags for head in heads], [folder.labels_of(head) for head in heads])
-        if len(self._word_starts) > folder.shape.vocabulary:
-            raise AnnotatorError(
-                f"the tokenizer in {folder.path} has {len(self._word_starts)} pieces, "
-                f"but the weights only {folder.shape.vocabulary}"
-            )
-        self._encoder = _load_encoder(folder, settings)
+        self._decoder = HeadsDecoder([head.tag_set for head in heads], [folder.labels_of(head) for head in heads])
+        pieces = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        self._encoder, most_pieces = load_encoder(folder, settings, pieces)
+        self._window = most_pieces - sum(map(len, self._special))
         self._forward = ForwardPass(self._encoder, settings.batch_tokens)
         self._process = os.getpid()
         self._info = AnnotatorInfo(
@@ -140,7 +135,8 @@ class BertAnnotator:
         bounds = np.cumsum([0, *map(len, encodings)])
         every = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
         ids = np.fromiter(every, dtype=np.int64, count=int(bounds[-1]))
-        return _Tokens(encodings=encodings, ids=ids, bounds=bounds, starts=self._word_starts[ids], failures=failures)
+        starts = self._words.starts(sentences, encodings, ids)  # a sentence that failed has no pieces
+        return _Tokens(encodings=encodings, ids=ids, bounds=bounds, starts=starts, failures=failures)
 
     def _decode(
         self, sentences: Sequence[str], tokens: _Tokens, logits: NDArray[np.float32], failures: Mapping[int, str]
@@ -156,33 +152,23 @@ class BertAnnotator:
             elif spans:
                 pieces = slice(tokens.bounds[index], tokens.bounds[index + 1])
                 at, until = word_bounds(sentences[index], tokens.encodings[index], tokens.starts[pieces])
-                mentions = [
-                    Mention(start_char=at[span.first], end_char=until[span.end - 1], label=span.label, score=span.score)
-                    for span in spans
-                ]
-                mentions.sort(key=lambda mention: (mention.start_char, mention.end_char, mention.label))
-                results.append(SentenceAnnotation(mentions=tuple(mentions)))
+                results.append(SentenceAnnotation(mentions=_mentions(spans, at, until)))
             else:
                 results.append(nothing)
         return results
 
 
-def _load_encoder(folder: ModelFolder, settings: ComputeSettings) -> Encoder:
-    """Load the weights of a folder onto the device that the settings name or leave open."""
-    device = resolve_device(settings.device)
-    dtype = resolve_precision(settings.precision, device)
-    weights, heads = load_weights(folder.path), folder.deciding_heads
-    try:
-        if device.type == "cpu":
-            return PackedEncoder(folder, weights, heads, dtype, threads=settings.threads or usable_cores())
-        return CudaEncoder(folder, weights, heads, dtype, device)
-    except KeyError as error:
-        raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise AnnotatorError(
-            f"{folder.path} does not fit into the memory of {device} ({error}); "
-            "free some, or set COMENTION_ANNOTATE__DEVICE to another device"
-        ) from error
+def _mentions(spans: Sequence[WordSpan], at: Sequence[int], until: Sequence[int]) -> tuple[Mention, ...]:
+    """Return spans of words as mentions in their order, one for each offsets and label."""
+    found: dict[tuple[int, int, str], float] = {}
+    for span in spans:
+        key = (at[span.first], until[span.end - 1], span.label)
+        if key[0] < key[1]:  # heads may agree once their labels have one name
+            found[key] = max(span.score, found.get(key, 0.0))
+    return tuple(
+        Mention(start_char=start, end_char=end, label=label, score=found[start, end, label])
+        for start, end, label in sorted(found)
+    )
 
 
 def _digest(fields: Mapping[str, object]) -> str:

@@ -7,13 +7,11 @@ arrays: a portion of thousands of sentences is packed without a loop over those 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from annotate.folder import SPECIAL_PIECES
 
 _Ints = NDArray[np.int64]
 
@@ -33,7 +31,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedWindows:
-    """Windows one after another, the longest first, each with [CLS] and [SEP] around it.
+    """Windows one after another, the longest first, each with its special pieces around it.
 
     ``pieces`` are the piece ids of all rows; window i has ``lengths[i]`` of them and belongs to sentence
     ``sentences[i]``. ``wanted`` are the rows that decide for a word, ascending, and ``words`` the words they decide
@@ -78,13 +76,13 @@ class PackedWindows:
 
 
 def pack_windows(
-    ids: _Ints, bounds: _Ints, starts: NDArray[np.bool_], *, size: int, special: tuple[int, int]
+    ids: _Ints, bounds: _Ints, starts: NDArray[np.bool_], *, size: int, special: tuple[Sequence[int], Sequence[int]]
 ) -> PackedWindows:
     """Pack sentences into windows of at most ``size`` pieces, special ones not counted.
 
     ``ids`` are the pieces of all sentences; sentence i has those from ``bounds[i]`` to ``bounds[i + 1]``. ``starts``
-    says which of them begin a word; ``special`` are the ids of [CLS] and [SEP]. A sentence without pieces has no
-    window.
+    says which of them begin a word; ``special`` are the special pieces before and behind a window. A sentence without
+    pieces has no window.
     """
     counts = np.diff(bounds)
     fitting = np.flatnonzero((counts > 0) & (counts <= size))
@@ -100,18 +98,19 @@ def pack_windows(
     # The longest first: neighbours of one length share their attention, and no thread is left alone with them at the end.
     table = table[np.argsort(table[:, 1] - table[:, 2], kind="stable")]
     sentences, start, end, keep_start, keep_end = table.T
-    lengths = end - start + SPECIAL_PIECES
-    last = np.cumsum(lengths) - 1
-    first = last - lengths + 1
+    before, behind = (np.array(pieces, dtype=np.int64) for pieces in special)
+    lengths = end - start + len(before) + len(behind)
+    first = np.cumsum(lengths) - lengths
     owner = np.repeat(np.arange(len(table)), lengths)
-    within = np.arange(len(owner)) - first[owner] - 1 + start[owner]  # which piece of its sentence; [CLS] is one before
-    inner = np.ones(len(owner), dtype=bool)
-    inner[first] = inner[last] = False
+    # Which piece of its sentence a row is; those outside of the window are special.
+    within = np.arange(len(owner)) - first[owner] - len(before) + start[owner]
+    inner = (within >= start[owner]) & (within < end[owner])
     source = np.where(inner, bounds[sentences[owner]] + within, 0)
-    pieces = ids[source] if len(ids) else np.zeros(0, dtype=np.int64)
-    pieces[first], pieces[last] = special
+    pieces = ids[source]
+    pieces[first[:, None] + np.arange(len(before))] = before
+    pieces[(first + lengths)[:, None] - len(behind) + np.arange(len(behind))] = behind
     kept = inner & (within >= keep_start[owner]) & (within < keep_end[owner])
-    wanted = np.flatnonzero(kept & starts[source]) if len(ids) else np.zeros(0, dtype=np.int64)
+    wanted = np.flatnonzero(kept & starts[source])
     number = np.cumsum(starts) - 1
     return PackedWindows(
         pieces=pieces, lengths=lengths, sentences=sentences, wanted=wanted, words=number[source[wanted]]

@@ -75,6 +75,12 @@ class AnnotateSettings(_Group):
         description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one",
     )
     threads: int | None = Field(default=None, ge=1, description="worker threads on the CPU; unset: one a core")
+    labels: Path | None = Field(
+        default=None, description="a TOML file that says what a model's labels mean and what they are called"
+    )
+    allow_pickle: bool = Field(
+        default=False, description="read weights that have no safetensors file; do so only if you trust their author"
+    )
     precision: str = Field(
         default="auto", pattern="^(auto|fp32|bf16)$", description="auto takes bf16 where the device has it"
     )

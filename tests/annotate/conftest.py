@@ -12,7 +12,7 @@ from tests.annotate.models import lexicon_weights, make_shape, make_tokenizer, r
 
 @pytest.fixture(scope="session")
 def settings() -> AnnotateSettings:
-    return AnnotateSettings(threads=1, precision="fp32")
+    return AnnotateSettings(device="cpu", threads=1, precision="fp32")
 
 
 @pytest.fixture(scope="session")
