@@ -1,9 +1,8 @@
 """Words of a text as a model's tokenizer has them: which pieces begin one, and where each stands in code points.
 
-A word is what BERT's pre-tokenizer takes for one: letters and digits up to the next white space or punctuation, and each
-punctuation mark by itself. WordPiece tokenizers cut so themselves. Byte-level BPE and SentencePiece may leave "rash," or
-"drug-induced" one word; there a word also ends where a piece begins or ends with punctuation, so that offsets are as exact
-as the pieces allow.
+A word is what BERT's pre-tokenizer takes for one: what stands between white space, with each punctuation mark by itself.
+WordPiece tokenizers cut so themselves. Byte-level BPE cuts "B12" in two and SentencePiece leaves "rash," one word, while the
+corpora that models are trained on have the words of BERT; so there the words are found anew, as exact as the pieces allow.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class MarkedWords:
 
 
 class FoundWords:
-    """Words of any other tokenizer, found through its own words and its offsets."""
+    """Words of any other tokenizer, found through its offsets."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -71,18 +70,19 @@ class FoundWords:
 
     def _starts(self, text: str, encoding: Encoding) -> NDArray[np.bool_]:
         begins = np.zeros(len(encoding.ids), dtype=bool)
-        first, first_word, last_word, last_end = None, None, None, 0
+        lone: tuple[int, int | None] | None = None
+        last_end = -1
         for index, (offsets, word) in enumerate(zip(encoding.offsets, encoding.word_ids, strict=True)):
             start, end = _without_space(text, *offsets)
-            if start >= end:  # the sign for a space, alone: it begins the word that the next piece shows
-                if word != last_word:
-                    first, first_word = index, word
+            if (
+                start >= end
+            ):  # the sign for a space, alone: it begins the word that the next piece shows, if they are one
+                lone = lone if lone is not None and lone[1] == word else (index, word)
                 continue
-            if first is not None:
-                begins[index if word != first_word else first] = True
-            elif word != last_word or (start >= last_end and _cuts(text, start)):
-                begins[index] = True
-            first, last_word, last_end = None, word, end
+            # Pieces of one character, as bytes have them, share their offsets.
+            if last_end < 0 or (start >= last_end and _cuts(text, start)):
+                begins[lone[0] if lone is not None and lone[1] == word else index] = True
+            lone, last_end = None, end
         return begins
 
 
@@ -96,7 +96,7 @@ def word_bounds(text: str, encoding: Encoding, starts: NDArray[np.bool_]) -> tup
     firsts = np.flatnonzero(starts).tolist()
     at, until = [], []
     for first, behind in zip(firsts, [*firsts[1:], len(offsets)], strict=True):
-        shown = [bounds for bounds in offsets[first:behind] if not text[slice(*bounds)].isspace()]
+        shown = [bounds for bounds in offsets[first:behind] if text[slice(*bounds)].strip()]
         start, end = _without_space(text, shown[0][0], shown[-1][1]) if shown else offsets[first]
         at.append(start)
         until.append(_with_marks(text, end))

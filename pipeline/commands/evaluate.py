@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from comention.settings import load_settings
+from pipeline.annotator_options import annotator_options, load_chosen
 from pipeline.console import json_option, print_json, progress_bars, stdout_console
 
 
@@ -17,10 +18,10 @@ from pipeline.console import json_option, print_json, progress_bars, stdout_cons
     type=click.Path(path_type=Path),
     help="A PubTator file or a folder with DRUG-AE.rel, gzipped or not.",
 )
-@click.option("--annotator", "name", help="A name, NAME:HEAD or a model folder; unset: the one of the settings.")
+@annotator_options
 @click.option("--threads", type=click.IntRange(min=1), help="Worker threads; unset: one a core.")
 @json_option
-def evaluate(corpus: Path, name: str | None, threads: int | None, as_json: bool) -> None:
+def evaluate(corpus: Path, annotator: str | None, labels: Path | None, threads: int | None, as_json: bool) -> None:
     """Score an annotator on an annotated corpus.
 
     A mention counts when its offsets and its label are exactly the corpus's. Only labels that the corpus annotates
@@ -28,18 +29,17 @@ def evaluate(corpus: Path, name: str | None, threads: int | None, as_json: bool)
     """
     from annotate.corpora import load_corpus
     from annotate.evaluate import evaluate as score
-    from annotate.registry import load_annotator
     from ingest.sentences import RuleSplitter
 
     settings = load_settings().annotate
     if threads is not None:
         settings = settings.model_copy(update={"threads": threads})
     loaded = load_corpus(corpus)
-    annotator = load_annotator(name or settings.annotator, settings)
+    chosen = load_chosen(settings, annotator, labels)
     with progress_bars() as progress:
-        task = progress.add_task(f"Evaluating {annotator.info.name}", unit="sentences", total=None)
+        task = progress.add_task(f"Evaluating {chosen.info.name}", unit="sentences", total=None)
         evaluation = score(
-            annotator,
+            chosen,
             loaded,
             RuleSplitter(),
             on_sentences=lambda done, total: progress.update(task, completed=done, total=total),
