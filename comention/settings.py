@@ -65,13 +65,17 @@ class NcbiSettings(_Group):
     batch_size: int = Field(default=200, ge=1, le=10_000, description="records asked for in one request")
 
 
+DEVICES = r"^(auto|cpu|cuda(:[0-9]+)?)$"
+"""What a device may be called."""
+
+
 class AnnotateSettings(_Group):
     """How sentences are annotated."""
 
     annotator: str = Field(default="compact", description="the annotator used where none is named")
     device: str = Field(
         default="auto",
-        pattern="^(auto|cpu|cuda(:[0-9]+)?)$",
+        pattern=DEVICES,
         description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one",
     )
     threads: int | None = Field(default=None, ge=1, description="worker threads on the CPU; unset: one a core")

@@ -20,7 +20,9 @@ LIST_FAILURES = "comention db psql -- -c \"SELECT pmid, detail FROM comention.an
 @click.command()
 @annotator_options
 @json_option
-def annotate(annotator: str | None, labels: Path | None, as_json: bool) -> None:
+def annotate(
+    annotator: str | None, labels: Path | None, device: str | None, precision: str | None, as_json: bool
+) -> None:
     """Annotate every citation that the annotator has not seen, or not in its present text."""
     from comention.settings import load_settings
     from pipeline.annotating import annotate_owed
@@ -28,7 +30,7 @@ def annotate(annotator: str | None, labels: Path | None, as_json: bool) -> None:
 
     settings = load_settings()
     with open_database(settings) as database:
-        loaded = load_chosen(settings.annotate, annotator, labels)
+        loaded = load_chosen(settings.annotate, annotator, labels, device=device, precision=precision)
         began = time.monotonic()
         with progress_bars() as progress:
             counts, given_up = annotate_owed(

@@ -21,7 +21,15 @@ from pipeline.console import json_option, print_json, progress_bars, stdout_cons
 @annotator_options
 @click.option("--threads", type=click.IntRange(min=1), help="Worker threads; unset: one a core.")
 @json_option
-def evaluate(corpus: Path, annotator: str | None, labels: Path | None, threads: int | None, as_json: bool) -> None:
+def evaluate(
+    corpus: Path,
+    annotator: str | None,
+    labels: Path | None,
+    device: str | None,
+    precision: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Score an annotator on an annotated corpus.
 
     A mention counts when its offsets and its label are exactly the corpus's. Only labels that the corpus annotates
@@ -35,7 +43,7 @@ def evaluate(corpus: Path, annotator: str | None, labels: Path | None, threads: 
     if threads is not None:
         settings = settings.model_copy(update={"threads": threads})
     loaded = load_corpus(corpus)
-    chosen = load_chosen(settings, annotator, labels)
+    chosen = load_chosen(settings, annotator, labels, device=device, precision=precision)
     with progress_bars() as progress:
         task = progress.add_task(f"Evaluating {chosen.info.name}", unit="sentences", total=None)
         evaluation = score(

@@ -51,6 +51,8 @@ def run(
     pmids: list[int] | None,
     annotator: str | None,
     labels: Path | None,
+    device: str | None,
+    precision: str | None,
     again: bool,
     limit: int,
     as_json: bool,
@@ -73,7 +75,7 @@ def run(
     settings = load_settings()
     with open_database(settings) as database:
         # Before anything is read: a name that is misspelt shows now, and not after hours.
-        loaded = load_chosen(settings.annotate, annotator, labels)
+        loaded = load_chosen(settings.annotate, annotator, labels, device=device, precision=precision)
         began = time.monotonic()
         reports: list[SourceReport]
         with progress_bars() as progress:
