@@ -18,6 +18,7 @@ from annotate.words import open_words
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from comention.types import Annotator
+from tests.annotate.models import packed_rows
 from tests.annotate.other_models import KINDS, pieces_of, write_model
 
 TAGS = {"aspirin": "B-Drug", "valproic": "B-Drug", "acid": "I-Drug", "rash": "B-Condition", "fluorouracil": "I-Drug"}
@@ -50,11 +51,11 @@ def test_logits_are_those_of_transformers_for_each_text_alone(random_model: Path
 
     folder = open_folder(random_model)
     assert isinstance(folder, TransformersFolder)
-    encoder, words = AnyEncoder(folder, torch.float32), open_words(random_model)
+    encoder, words = AnyEncoder(folder, torch.float32, torch.device("cpu")), open_words(random_model)
     windows = [np.array(words.tokenizer.encode(text.strip()).ids) for text in SENTENCES]
     windows.sort(key=len)
     assert all((window[0], window[-1]) == (*words.before, *words.behind) for window in windows)
-    together = encoder.logits(windows)
+    together = encoder.logits(packed_rows(windows))
     model = transformers.AutoModelForTokenClassification.from_pretrained(random_model).float().eval()
     with torch.no_grad():
         alone = [model(torch.from_numpy(window)[None]).logits[0].numpy() for window in windows]
