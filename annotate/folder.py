@@ -269,13 +269,22 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         AnnotatorError: it is not a JSON object.
     """
+    return read_json_object(path / CONFIG)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        AnnotatorError: it holds something else.
+    """
     try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        read = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise AnnotatorError(f"{path / CONFIG} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise AnnotatorError(f"{path / CONFIG} is not a JSON object")
-    return config
+        raise AnnotatorError(f"{path} is not JSON: {error}") from error
+    if not isinstance(read, dict):
+        raise AnnotatorError(f"{path} is not a JSON object")
+    return read
 
 
 def _our_folder(path: Path, config: Mapping[str, Any], label_map: LabelMap, head: str) -> ModelFolder:
