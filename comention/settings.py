@@ -70,7 +70,8 @@ class AnnotateSettings(_Group):
 
     annotator: str = Field(default="compact", description="the annotator used where none is named")
     labels: Path | None = Field(
-        default=None, description="a TOML file that says what a model's labels mean and what they are called"
+        default=None,
+        description="a TOML file that says what a model's labels mean and what they are called, or ade or craft",
     )
     allow_pickle: bool = Field(
         default=False, description="read weights that have no safetensors file; do so only if you trust their author"
