@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,12 +12,14 @@ from numpy.typing import NDArray
 from annotate.corpora import AnnotatedSentence, Span, disjoint_spans
 from annotate.folder import SPECIAL_PIECES, Head
 from annotate.pieces import special_ids
+from comention.errors import AnnotatorError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 # Sentences of about one length share a batch; this many batches are sorted together, so that their order stays random.
 _BATCHES_SORTED_TOGETHER = 50
+_MOST_TAGS = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,18 @@ class Example:
     head: str
     pieces: NDArray[np.int64]
     permitted: NDArray[np.bool_]
+
+
+def plain_examples(tokenizer: Tokenizer, texts: Sequence[str], max_pieces: int) -> list[Example]:
+    """Return the examples of sentences of which nothing is known, under no head; empty ones are left out."""
+    cls, sep = special_ids(tokenizer)
+    window = max_pieces - SPECIAL_PIECES
+    nothing = np.zeros((0, 0), dtype=bool)
+    return [
+        Example(head="", pieces=np.array([cls, *ids[start : start + window], sep]), permitted=nothing)
+        for ids in (one.ids for one in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False))
+        for start in range(0, len(ids), window)
+    ]
 
 
 def build_examples(
@@ -86,14 +99,64 @@ def piece_tags(encoding: Encoding, spans: Sequence[Span]) -> Iterator[tuple[int,
             yield piece, f"{'I' if position else 'B'}-{span.label}"
 
 
-def batches(examples: Sequence[Example], size: int, shuffler: random.Random) -> list[list[Example]]:
-    """Return one epoch's batches: random, but each of about one length, so that little is padded."""
-    order = list(range(len(examples)))
-    shuffler.shuffle(order)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedExamples:
+    """Examples one after another in flat arrays, as training takes them.
+
+    ``pieces`` are the ids of all examples, special ones included; ``permitted`` has a bit for every tag of all heads, set
+    where the piece may have that tag under the head of its example, and 0 where nothing is known of the piece.
+    Example i lies at ``starts[i]`` to ``starts[i + 1]``.
+    """
+
+    pieces: NDArray[np.int32]
+    permitted: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many pieces each example has."""
+        return np.diff(self.starts)
+
+
+def pack_examples(examples: Sequence[Example], heads: Sequence[Head]) -> PackedExamples:
+    """Pack examples; the tags of ``heads`` are counted through, head after head. An example without a head has no tags."""
+    first_tag = dict(zip((head.name for head in heads), tag_offsets(heads), strict=True))
+    if sum(len(head.tags) for head in heads) > _MOST_TAGS:
+        raise AnnotatorError(f"the heads have more than {_MOST_TAGS} tags together, B and I of every label counted")
+    permitted = []
+    for example in examples:
+        bits = np.zeros(len(example.pieces), dtype=np.int64)
+        if example.head:
+            tags = example.permitted.shape[1]
+            places = np.int64(1) << np.arange(first_tag[example.head], first_tag[example.head] + tags, dtype=np.int64)
+            bits[1:-1] = example.permitted @ places
+        permitted.append(bits)
+    lengths = [len(example.pieces) for example in examples]
+    return PackedExamples(
+        pieces=np.concatenate([example.pieces for example in examples]).astype(np.int32),
+        permitted=np.concatenate(permitted),
+        starts=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+    )
+
+
+def tag_offsets(heads: Sequence[Head]) -> list[int]:
+    """Return the number of the first tag of each head where the tags of all heads are counted through."""
+    sizes = [len(head.tags) for head in heads]
+    return [sum(sizes[:index]) for index in range(len(sizes))]
+
+
+def batches(lengths: NDArray[np.int64], size: int, chooser: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Return one epoch's batches, as numbers of examples: random, but each of about one length, so that little is
+    padded.
+    """
+    order = chooser.permutation(len(lengths))
     chunk = size * _BATCHES_SORTED_TOGETHER
     found = []
     for start in range(0, len(order), chunk):
-        near = sorted(order[start : start + chunk], key=lambda index: len(examples[index].pieces))
-        found += [[examples[index] for index in near[at : at + size]] for at in range(0, len(near), size)]
-    shuffler.shuffle(found)
-    return found
+        near = order[start : start + chunk]
+        near = near[np.argsort(lengths[near], kind="stable")]
+        found += [near[at : at + size] for at in range(0, len(near), size)]
+    return [found[index] for index in chooser.permutation(len(found))]

@@ -269,13 +269,22 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         AnnotatorError: it is not a JSON object.
     """
+    return read_json_object(path / CONFIG)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        AnnotatorError: it holds something else.
+    """
     try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        read = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise AnnotatorError(f"{path / CONFIG} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise AnnotatorError(f"{path / CONFIG} is not a JSON object")
-    return config
+        raise AnnotatorError(f"{path} is not JSON: {error}") from error
+    if not isinstance(read, dict):
+        raise AnnotatorError(f"{path} is not a JSON object")
+    return read
 
 
 def _our_folder(path: Path, config: Mapping[str, Any], label_map: LabelMap, head: str) -> ModelFolder:
@@ -414,23 +423,53 @@ def quantise(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_folder(
-    path: Path, *, folder: ModelFolder, weights: Mapping[str, Tensor], tokenizer_json: str, card: str
+    path: Path,
+    *,
+    folder: ModelFolder,
+    weights: Mapping[str, Tensor],
+    tokenizer_json: str,
+    card: str,
+    stored: str = "int8",
 ) -> None:
-    """Write a model folder of ours: quantised weights, tokenizer, configuration and model card."""
+    """Write a model folder: weights, tokenizer, configuration and model card.
+
+    ``stored`` is ``"int8"`` for a folder of ours, or ``"fp32"`` for one head in the layout of Hugging Face, which
+    ``transformers`` loads too.
+    """
     from safetensors.torch import save
 
     path.mkdir(parents=True, exist_ok=True)
-    config = {
-        **folder.shape.to_config(),
+    ours = stored == "int8"
+    tensors = quantise(weights) if ours else _hub_weights(weights, folder.heads[0])
+    config = {**folder.shape.to_config(), **(_our_config(folder) if ours else _hub_config(folder.heads[0]))}
+    (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (path / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
+    (path / "README.md").write_text(card, encoding="utf-8")
+    (path / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
+
+
+def _our_config(folder: ModelFolder) -> dict[str, Any]:
+    return {
         "comention": {
             "name": folder.name,
             "version": folder.version,
             "heads": {head.name: list(head.labels) for head in folder.heads},
             "decides": dict(folder.decides),
             "max_pieces": folder.max_pieces,
-        },
+        }
     }
-    (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (path / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
-    (path / "README.md").write_text(card, encoding="utf-8")
-    (path / WEIGHTS).write_bytes(save(quantise(weights), metadata={"format": "pt"}))
+
+
+def _hub_config(head: Head) -> dict[str, Any]:
+    return {
+        "architectures": ["BertForTokenClassification"],
+        "id2label": {str(index): tag for index, tag in enumerate(head.tags)},
+        "label2id": {tag: index for index, tag in enumerate(head.tags)},
+    }
+
+
+def _hub_weights(weights: Mapping[str, Tensor], head: Head) -> dict[str, Tensor]:
+    return {
+        name.replace(f"{head.prefix}.", "classifier.") if name.startswith(head.prefix) else name: tensor.contiguous()
+        for name, tensor in weights.items()
+    }

@@ -7,6 +7,7 @@ What has been fetched once is taken from the hub library's cache when the hub ca
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from comention.errors import AnnotatorError
 
 HUB = "hf:"
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _SMALL_FILES = (
     CONFIG, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, *OTHER_VOCABULARIES, "merges.txt", "special_tokens_map.json",
@@ -91,14 +94,27 @@ def fetch_model(repository: str, revision: str | None = None, *, allow_pickle: b
             f"{HUB}{repository} is no name of a model: write {HUB}ORGANISATION/NAME, with @REVISION behind it or not"
         )
     named = f"{HUB}{repository}" + (f"@{revision}" if revision else "")
-    path = _download(repository, revision, named, [*_SMALL_FILES, *_WEIGHTS])
-    if allow_pickle and not _has_weights(path):
-        path = _download(repository, path.name, named, [PICKLED_WEIGHTS])
-    if not _has_weights(path) and not (path / PICKLED_WEIGHTS).is_file():
-        raise AnnotatorError(
-            f"{named} has no {WEIGHTS} (or the cache lacks it); pickled weights can run code when they are read: if you trust "
-            f"their author, set COMENTION_ANNOTATE__ALLOW_PICKLE=true, else look for a revision with {WEIGHTS}"
-        )
+    if revision is not None and _COMMIT.fullmatch(revision):  # what a commit has never changes: nobody need be asked
+        cached = _find_cached(repository, revision)
+        if cached is not None and (_has_weights(cached) or (cached / PICKLED_WEIGHTS).is_file()):
+            return HubModel(path=cached, commit=cached.name)
+    files = _list_files(repository, revision, named)
+    if files is None:
+        cached = _find_cached(repository, revision)
+        if cached is None:
+            raise AnnotatorError(
+                f"{named} is not in the cache, and the hub cannot be reached: connect once, or give the path of a model folder"
+            )
+        return HubModel(path=cached, commit=cached.name)
+    patterns = [*_SMALL_FILES, *_WEIGHTS]
+    if not {WEIGHTS, WEIGHTS_INDEX} & files and PICKLED_WEIGHTS in files:
+        if not allow_pickle:
+            raise AnnotatorError(
+                f"{named} has pickled weights only ({PICKLED_WEIGHTS}), which can run code when they are read: if you "
+                f"trust their author, set COMENTION_ANNOTATE__ALLOW_PICKLE=true, else find a revision with {WEIGHTS}"
+            )
+        patterns = [*_SMALL_FILES, PICKLED_WEIGHTS]
+    path = _download(repository, revision, named, patterns)
     return HubModel(path=path, commit=path.name)
 
 
@@ -106,19 +122,33 @@ def _has_weights(path: Path) -> bool:
     return (path / WEIGHTS).is_file() or (path / WEIGHTS_INDEX).is_file()
 
 
-def _download(repository: str, revision: str | None, named: str, patterns: list[str]) -> Path:
+def _find_cached(repository: str, revision: str | None) -> Path | None:
+    """Return the folder of a model in the cache, if it is there; files of it may be missing."""
     from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                repository, revision=revision, allow_patterns=[*_SMALL_FILES, *_WEIGHTS], local_files_only=True
+            )
+        )
+    except Exception:  # the library has several ways of saying so
+        return None
+
+
+def _list_files(repository: str, revision: str | None, named: str) -> set[str] | None:
+    """Ask the hub which files a model has; None where it cannot be reached. One request, without repeating it."""
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
-        LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        listed = HfApi().model_info(repository, revision=revision, timeout=10).siblings
     except GatedRepoError as error:
         raise AnnotatorError(f"{named} is gated: accept its terms on the hub, and set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
@@ -127,10 +157,26 @@ def _download(repository: str, revision: str | None, named: str, patterns: list[
         raise AnnotatorError(f"{HUB}{repository} has no revision {revision!r} on the hub") from error
     except HFValidationError as error:
         raise AnnotatorError(f"{named} is no name of a model: {error}") from error
-    except LocalEntryNotFoundError as error:
-        raise AnnotatorError(
-            f"{named} is not in the cache, and the hub cannot be reached: connect once, or give the path of a model folder"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise AnnotatorError(f"{named} cannot be fetched from the hub: {reason}") from error
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code < 500:
+            raise AnnotatorError(f"the hub refuses {named}: {_first_line(error)}") from error
+        return None
+    except Exception:  # no route, no name, a proxy, offline mode: each version of the library has its own
+        return None
+    return {sibling.rfilename for sibling in listed or ()}
+
+
+def _download(repository: str, revision: str | None, named: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
+
+    if not sys.stderr.isatty() and not are_progress_bars_disabled():
+        disable_progress_bars()
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except Exception as error:  # a broken connection, a full disk, a folder that cannot be written
+        raise AnnotatorError(f"{named} cannot be fetched from the hub: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from annotate.recipe import Recipe
+from annotate.recipe import FitRecipe, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """What a run did: examples by corpus, pieces kept, and the mean loss of every epoch."""
+    """What a run did: examples by corpus, pieces kept, and the mean loss of every epoch.
+
+    ``left_out`` sentences of the corpora are, or share a document with, those of the corpora ``held_out``.
+    """
 
     recipe: str
     examples: Mapping[str, int]
     vocabulary: int
     epoch_losses: tuple[float, ...]
+    held_out: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 def write_card(recipe: Recipe, report: TrainingReport) -> str:
@@ -29,7 +34,7 @@ def write_card(recipe: Recipe, report: TrainingReport) -> str:
 
 Licence: {recipe.licence or "not stated"}.
 
-One encoder with a head for each annotation guideline; `{recipe.decides}` decides unless another is asked for.
+{deciding(recipe)}
 
 {heads}
 {notes}
@@ -39,7 +44,48 @@ One encoder with a head for each annotation guideline; `{recipe.decides}` decide
 |---|---|
 {rows}
 
-{recipe.epochs} epochs, batches of {recipe.batch_sentences} sentences, learning rate {recipe.learning_rate:g},
-seed {recipe.seed}, {report.vocabulary:,} word pieces, windows of {recipe.max_pieces} pieces. Mean loss of each epoch:
-{", ".join(f"{loss:.4f}" for loss in report.epoch_losses)}.
-"""
+{stages(recipe)}
+Seed {recipe.seed}, {report.vocabulary:,} word pieces, windows of {recipe.max_pieces} pieces. Mean loss of each epoch of the last
+stage: {", ".join(f"{loss:.4f}" for loss in report.epoch_losses)}.
+{held_out(report)}"""
+
+
+def deciding(recipe: Recipe) -> str:
+    """Say which head decides."""
+    if isinstance(recipe.decides, str):
+        said = f"`{recipe.decides}` decides"
+    else:
+        said = ", ".join(f"`{head}` decides for {label}" for label, head in recipe.decides.items())
+    return f"One encoder with a head for each annotation guideline; {said}, unless another head is asked for."
+
+
+def stages(recipe: Recipe) -> str:
+    """Say how the weights were fitted, stage by stage."""
+    said = []
+    if recipe.lexicon is not None:
+        said.append(f"1. Names of a terminology ({', '.join(recipe.lexicon.types)}) in plain text: {fitted(recipe.lexicon)}.")
+    if recipe.distillation is None:
+        said.append(f"{len(said) + 1}. The corpora: {fitted(recipe)}.")
+    else:
+        teachers = recipe.distillation.teachers
+        said.append(f"{len(said) + 1}. The corpora, {teachers} teachers from seeds of their own: {fitted(recipe)}.")
+        said.append(
+            f"{len(said) + 1}. A fresh model from the mean of the teachers, on the corpora and on plain text: "
+            f"{fitted(recipe.distillation)}."
+        )
+    return "\n".join(said) + "\n"
+
+
+def fitted(recipe: FitRecipe) -> str:
+    """Say how one stage was fitted."""
+    return (
+        f"{recipe.epochs} epochs, batches of {recipe.batch_sentences} sentences, learning rate {recipe.learning_rate:g}, "
+        f"warm-up {recipe.warmup:g}, weight decay {recipe.weight_decay:g}"
+    )
+
+
+def held_out(report: TrainingReport) -> str:
+    """Say what was kept out of training, if anything was."""
+    if not report.held_out:
+        return ""
+    return f"\nHeld out of every stage: {', '.join(report.held_out)} ({report.left_out:,} sentences of the corpora above).\n"

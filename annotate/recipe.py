@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,12 +22,13 @@ class HeadRecipe(_Table):
     """One annotation guideline: its labels and the corpora that follow it.
 
     A corpus that does not annotate one of the labels may still be used: what it leaves blank is then no evidence
-    against that label.
+    against that label. Labels of a corpus that are listed in ``leaves_out`` are taken for unannotated text.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     labels: tuple[str, ...] = Field(min_length=1)
     corpora: tuple[str, ...] = Field(min_length=1, description="files or folders below the corpora's folder")
+    leaves_out: tuple[str, ...] = Field(default=(), description="labels of these corpora that the head has no use for")
 
 
 class VocabularyRecipe(_Table):
@@ -36,7 +38,43 @@ class VocabularyRecipe(_Table):
     least_count: int = Field(default=1, ge=1, description="how often a piece must occur")
 
 
-class Recipe(_Table):
+class FitRecipe(_Table):
+    """How weights are fitted to examples: AdamW (Adam where nothing decays), a rate that rises, then falls to zero."""
+
+    epochs: int = Field(default=6, ge=1)
+    batch_sentences: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    warmup: float = Field(default=0.1, ge=0, le=1, description="share of the steps in which the rate rises")
+    clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
+    weight_decay: float = Field(default=0.01, ge=0)
+
+
+class LexiconRecipe(FitRecipe):
+    """A first stage that teaches the encoder names and their types: a terminology, found in plain text.
+
+    ``names`` is a table (name, identifier, source) and ``trees`` one (identifier, name, tree number), both with tabs. An
+    identifier has the first type of ``types`` that one of its tree numbers starts with; without tree numbers, the
+    first of ``sources`` that brings one of its names.
+    """
+
+    names: str
+    trees: str
+    types: Mapping[str, tuple[str, ...]]
+    sources: Mapping[str, str] = {}
+    texts: tuple[str, ...] = Field(min_length=1, description="text files below the corpora's folder; * is a wildcard")
+    replaced: float = Field(default=0.5, ge=0, le=1, description="share of the names found that another one replaces")
+    copies: int = Field(default=1, ge=1, description="how often each text is taken, each time with other names")
+
+
+class DistillationRecipe(FitRecipe):
+    """A last stage that fits a fresh model to the mean of several teachers, on the corpora and on plain texts."""
+
+    teachers: int = Field(default=4, ge=1)
+    texts: tuple[str, ...] = Field(default=(), description="text files below the corpora's folder; * is a wildcard")
+    gold: float = Field(default=1.0, ge=0, description="weight of the corpora's own tags beside the teachers'")
+
+
+class Recipe(FitRecipe):
     """Everything that decides what a training run yields, besides the base and the corpora themselves."""
 
     name: str
@@ -44,26 +82,40 @@ class Recipe(_Table):
     licence: str = ""
     notes: str = Field(default="", description="what was measured with it, in Markdown, for the model card")
     seed: int = 13
-    epochs: int = Field(default=6, ge=1)
-    batch_sentences: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=3e-4, gt=0)
-    warmup: float = Field(default=0.1, ge=0, le=1, description="share of the steps in which the rate rises")
-    clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
-    weight_decay: float = Field(default=0.01, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     max_pieces: int = Field(default=256, ge=8, description="the model's window, its two special tokens included")
-    decides: str = Field(description="the head whose mentions the annotator returns")
+    decides: str | dict[str, str] = Field(
+        description="the head whose mentions the annotator returns, or the head for each label"
+    )
+    stored: Literal["int8", "fp32"] = Field(
+        default="int8", description="int8: a folder of comention's; fp32: one head, in the layout of Hugging Face"
+    )
     heads: tuple[HeadRecipe, ...] = Field(min_length=1)
     vocabulary: VocabularyRecipe | None = None
+    lexicon: LexiconRecipe | None = None
+    distillation: DistillationRecipe | None = None
 
     @model_validator(mode="after")
-    def _decides_names_a_head(self) -> Recipe:
-        names = [head.name for head in self.heads]
-        if self.decides not in names:
-            raise ValueError(f"'decides' is {self.decides!r}, but the heads are {', '.join(names)}")
-        if len(set(names)) < len(names):
+    def _decides_names_heads(self) -> Recipe:
+        heads = {head.name: head for head in self.heads}
+        if len(heads) < len(self.heads):
             raise ValueError("two heads have one name")
+        for label, name in self.deciding.items():
+            if name not in heads:
+                raise ValueError(f"'decides' names {name!r}, but the heads are {', '.join(heads)}")
+            if label not in heads[name].labels:
+                raise ValueError(f"'decides' gives {label} to the head {name}, which has {heads[name].labels}")
+        if self.stored == "fp32" and len(heads) > 1:
+            raise ValueError("the layout of Hugging Face has room for one head only: store this as int8")
         return self
+
+    @property
+    def deciding(self) -> dict[str, str]:
+        """The head that decides, by label."""
+        if isinstance(self.decides, dict):
+            return self.decides
+        labels = next((head.labels for head in self.heads if head.name == self.decides), ("every label",))
+        return dict.fromkeys(labels, self.decides)
 
 
 def load_recipe(name: str) -> Recipe:

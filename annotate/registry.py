@@ -98,8 +98,11 @@ def _open(path: Path, head: str, settings: AnnotateSettings, known: HubAnnotator
     from annotate.folder import open_folder
     from annotate.labels import load_label_map
 
-    label_map = known.label_map if known is not None else None
-    if settings.labels is not None:
+    if settings.labels is None:
+        label_map = known.label_map if known is not None else None
+    elif str(settings.labels) in HUB_ANNOTATORS and not settings.labels.is_file():
+        label_map = HUB_ANNOTATORS[str(settings.labels)].label_map
+    else:
         label_map = load_label_map(settings.labels)
     allow_pickle = settings.allow_pickle or (known is not None and known.allow_pickle)
     return open_folder(path, label_map, head=head, allow_pickle=allow_pickle)

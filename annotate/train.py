@@ -1,20 +1,28 @@
-"""Training: an encoder with one head for each annotation guideline, from a base folder and annotated corpora."""
+"""Training by a recipe: from a base encoder and annotated corpora to a model folder.
+
+The stages, each optional but the fitting itself:
+
+1. the base's vocabulary is pruned to what the field uses;
+2. ``lexicon``: the encoder learns the names of a terminology and their types from plain text;
+3. the encoder, with one head for each annotation guideline, is fitted to the corpora; with ``distillation``, several times
+   from different seeds, and
+4. a fresh model is fitted to what those teachers say, on average, of the corpora and of plain texts.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from annotate.corpora import AnnotatedSentence, load_corpus, split_document
-from annotate.examples import Example, batches, build_examples
+from annotate.corpora import AnnotatedSentence, Corpus, load_corpus
+from annotate.examples import Example, build_examples, pack_examples, plain_examples
+from annotate.fitting import Teaching, TrainingStep, fit, tag_probabilities
 from annotate.folder import (
     CONFIG,
     TOKENIZER,
@@ -23,14 +31,15 @@ from annotate.folder import (
     ModelFolder,
     head_tags,
     load_weights,
-    read_decides,
     save_folder,
 )
+from annotate.held_out import HeldOut
+from annotate.lexicon import NameFinder, load_typed_names
 from annotate.model_card import TrainingReport, write_card
 from annotate.pieces import load_tokenizer
-from annotate.precision import has_fast_bf16
-from annotate.recipe import Recipe
-from annotate.trainable import TrainableTagger, permitted_tags_loss
+from annotate.recipe import FitRecipe, Recipe
+from annotate.replacement import replace_entities
+from annotate.trainable import TrainableTagger
 from annotate.vocabulary import prune_vocabulary, text_lines
 from comention.errors import AnnotatorError
 from comention.types import Splitter
@@ -38,17 +47,12 @@ from comention.types import Splitter
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+__all__ = ["TrainingStep", "find_base", "train"]
+
 _WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
-_UNDECAYED = ("bias", "LayerNorm.weight")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingStep:
-    """What is known after one step; ``step`` counts from one, ``loss`` is the mean over the pieces of its batch."""
-
-    step: int
-    steps: int
-    loss: float
+OnStep = Callable[[TrainingStep], None]
+_Weights = dict[str, torch.Tensor]
 
 
 def find_base() -> Path:
@@ -72,76 +76,239 @@ def train(
     splitter: Splitter,
     version: str = "1",
     threads: int = 1,
-    on_step: Callable[[TrainingStep], None] | None = None,
+    device: str = "auto",
+    held_out: Sequence[Corpus] = (),
+    on_step: OnStep | None = None,
 ) -> TrainingReport:
-    """Train by a recipe and write a model folder to ``out``. The same input and threads give the same weights.
+    """Train by a recipe and write a model folder to ``out``.
 
-    ``base`` is a BERT folder, ``corpora`` the folder that the recipe's paths start from.
+    ``base`` is a BERT folder, ``corpora`` the folder that the recipe's paths start from. Whatever shares a document or a
+    sentence with ``held_out`` is left out of every stage. On a processor the same input and threads give the same
+    weights; on a GPU they differ in the last bits from run to run, and from a processor's.
 
     Raises:
-        AnnotatorError: the base, a corpus or a text for the vocabulary is missing or cannot be read, or ``out`` cannot be
-            made.
+        AnnotatorError: the base, a corpus or a text is missing or cannot be read, ``out`` cannot be made, or there is no
+            such device.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AnnotatorError(f"the folder {out} cannot be made: {error}") from error
     torch.set_num_threads(threads)
-    torch.manual_seed(recipe.seed)
-    heads = tuple(
-        Head(name=head.name, tags=head_tags(head.labels), prefix=f"heads.{head.name}") for head in recipe.heads
-    )
-    sentences = _load_sentences(recipe, corpora, splitter)
-    tokenizer, shape, weights = _load_base(base)
-    if recipe.vocabulary is not None:
-        texts = _vocabulary_texts(recipe, corpora, sentences)
-        tokenizer, kept = prune_vocabulary(tokenizer, texts, recipe.vocabulary.least_count)
-        weights[_WORD_EMBEDDINGS] = weights[_WORD_EMBEDDINGS][kept]
-        shape = BertShape.from_config({**shape.to_config(), "vocab_size": len(kept)}, base / CONFIG)
-    examples: list[Example] = []
-    counts = {}
-    for (head_name, path), (labels, found) in sentences.items():
-        head = next(head for head in heads if head.name == head_name)
-        built = build_examples(tokenizer, found, head, labels, recipe.max_pieces)
-        counts[f"{head_name}: {path}"] = len(built)
-        examples += built
-    model = TrainableTagger(shape, {head.name: len(head.tags) for head in heads}, recipe.dropout)
-    _take_weights(model, weights, base)
-    losses = _run(model, examples, recipe, on_step or (lambda _: None))
+    run = _Run(recipe, base, corpora, splitter, _device(device), held_out, on_step or (lambda _: None))
+    encoder = run.learn_names() if recipe.lexicon is not None else run.base_weights
+    model, losses = run.distil(encoder) if recipe.distillation is not None else run.fit_once(encoder, recipe.seed)
     report = TrainingReport(
-        recipe=recipe.name, examples=counts, vocabulary=shape.vocabulary, epoch_losses=tuple(losses)
+        recipe=recipe.name,
+        examples=run.counts,
+        vocabulary=run.shape.vocabulary,
+        epoch_losses=tuple(losses),
+        held_out=tuple(corpus.name for corpus in held_out),
+        left_out=run.held_out.left_out,
     )
     folder = ModelFolder(
         path=out,
-        shape=shape,
-        heads=heads,
-        decides=read_decides(heads, recipe.decides, out),
-        max_pieces=min(recipe.max_pieces, shape.positions),
+        shape=run.shape,
+        heads=run.heads,
+        decides=recipe.deciding,
+        max_pieces=min(recipe.max_pieces, run.shape.positions),
         version=version,
         name=recipe.name,
     )
-    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    save_folder(out, folder=folder, weights=state, tokenizer_json=tokenizer.to_str(), card=write_card(recipe, report))
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    card = write_card(recipe, report)
+    tokenizer_json = run.tokenizer.to_str()
+    save_folder(out, folder=folder, weights=state, tokenizer_json=tokenizer_json, card=card, stored=recipe.stored)
     return report
 
 
-def _load_sentences(
-    recipe: Recipe, corpora: Path, splitter: Splitter
-) -> dict[tuple[str, str], tuple[tuple[str, ...], list[AnnotatedSentence]]]:
-    """Load every corpus of every head: (head, path) to the labels the corpus annotates and its sentences."""
-    loaded = {}
-    for head in recipe.heads:
-        for path in head.corpora:
-            corpus = load_corpus(corpora / path)
-            unknown = sorted(set(corpus.labels) - set(head.labels))
-            if unknown:
-                raise AnnotatorError(f"the corpus {path} annotates {', '.join(unknown)}, which head {head.name} lacks")
-            found = [sentence for document in corpus.documents for sentence in split_document(document, splitter)]
-            loaded[head.name, path] = (corpus.labels, found)
-    return loaded
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise AnnotatorError(f"there is no device {name} here: torch sees no GPU; take cpu, or auto")
+    return torch.device(name)
 
 
-def _load_base(base: Path) -> tuple[Tokenizer, BertShape, dict[str, torch.Tensor]]:
+@dataclass(frozen=True, slots=True)
+class _Gold:
+    """The sentences of one corpus under one head, and which labels that corpus annotates."""
+
+    head: str
+    corpus: str
+    labels: tuple[str, ...]
+    sentences: list[AnnotatedSentence]
+
+
+class _Run:
+    """One training run: what is loaded once and used by every stage."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        base: Path,
+        corpora: Path,
+        splitter: Splitter,
+        device: torch.device,
+        held_out: Sequence[Corpus],
+        on_step: OnStep,
+    ) -> None:
+        self.recipe = recipe
+        self.held_out = HeldOut(held_out, splitter)
+        self.heads = tuple(
+            Head(name=head.name, tags=head_tags(head.labels), prefix=f"heads.{head.name}") for head in recipe.heads
+        )
+        self._corpora = corpora
+        self._splitter = splitter
+        self._device = device
+        self._on_step = on_step
+        self._gold = list(self._load_gold())
+        self._base = base
+        self.tokenizer, self.shape, self.base_weights = _load_base(base)
+        if recipe.vocabulary is not None:
+            least_count = recipe.vocabulary.least_count
+            self.tokenizer, kept = prune_vocabulary(self.tokenizer, self._vocabulary_texts(), least_count)
+            self.base_weights[_WORD_EMBEDDINGS] = self.base_weights[_WORD_EMBEDDINGS][kept]
+            self.shape = BertShape.from_config({**self.shape.to_config(), "vocab_size": len(kept)}, base / CONFIG)
+        by_name = {head.name: head for head in self.heads}
+        built = [
+            build_examples(self.tokenizer, gold.sentences, by_name[gold.head], gold.labels, recipe.max_pieces)
+            for gold in self._gold
+        ]
+        self.counts = {f"{gold.head}: {gold.corpus}": len(one) for gold, one in zip(self._gold, built, strict=True)}
+        self._examples = [example for one in built for example in one]
+
+    def learn_names(self) -> _Weights:
+        """Fit the encoder to the names of a terminology in plain text, and return its weights."""
+        recipe = self.recipe.lexicon
+        assert recipe is not None  # noqa: S101
+        names = load_typed_names(
+            self._corpora / recipe.names, self._corpora / recipe.trees, recipe.types, recipe.sources
+        )
+        head = Head(name="lexicon", tags=head_tags(tuple(names)), prefix="heads.lexicon")
+        found = NameFinder(names).annotate(self._plain_texts(recipe.texts))
+        sentences = [
+            sentence
+            for copy in range(recipe.copies)
+            for sentence in replace_entities(found, names, share=recipe.replaced, seed=self.recipe.seed + copy)
+        ]
+        examples = build_examples(self.tokenizer, sentences, head, tuple(names), self.recipe.max_pieces)
+        model = self._model([head], self.base_weights, self.recipe.seed)
+        self._fit(model, examples, [head], recipe, self.recipe.seed, "names")
+        return _encoder(model)
+
+    def fit_once(self, encoder: _Weights, seed: int, stage: str = "corpora") -> tuple[TrainableTagger, list[float]]:
+        """Fit a model to the corpora from one seed; return it and the mean loss of each epoch."""
+        model = self._model(self.heads, encoder, seed)
+        return model, self._fit(model, self._examples, self.heads, self.recipe, seed, stage)
+
+    def distil(self, encoder: _Weights) -> tuple[TrainableTagger, list[float]]:
+        """Fit teachers from different seeds, and one model to what they say; return it and its losses."""
+        recipe = self.recipe.distillation
+        assert recipe is not None  # noqa: S101
+        seeds = [self.recipe.seed + number for number in range(recipe.teachers)]
+        teachers = [
+            self.fit_once(encoder, seed, f"teacher {number}")[0].cpu() for number, seed in enumerate(seeds, start=1)
+        ]
+        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self.recipe.max_pieces)
+        if plain:
+            self.counts = {**self.counts, "plain text": len(plain)}
+        packed = pack_examples([*self._examples, *plain], self.heads)
+        probabilities = tag_probabilities(teachers, packed, self._device)
+        seed = self.recipe.seed + recipe.teachers
+        model = self._model(self.heads, encoder, seed)
+        teaching = Teaching(probabilities=probabilities, gold=recipe.gold)
+        losses = fit(
+            model,
+            packed,
+            recipe,
+            seed=seed,
+            device=self._device,
+            stage="student",
+            on_step=self._on_step,
+            teaching=teaching,
+        )
+        return model, losses
+
+    def _fit(
+        self,
+        model: TrainableTagger,
+        examples: Sequence[Example],
+        heads: Sequence[Head],
+        recipe: FitRecipe,
+        seed: int,
+        stage: str,
+    ) -> list[float]:
+        packed = pack_examples(examples, heads)
+        return fit(model, packed, recipe, seed=seed, device=self._device, stage=stage, on_step=self._on_step)
+
+    def _model(self, heads: Sequence[Head], encoder: Mapping[str, torch.Tensor], seed: int) -> TrainableTagger:
+        """Return a model with the given encoder and fresh heads."""
+        torch.manual_seed(seed)
+        model = TrainableTagger(self.shape, {head.name: len(head.tags) for head in heads}, self.recipe.dropout)
+        wanted = {name for name in model.state_dict() if name.startswith("bert.")}
+        absent = sorted(wanted - set(encoder))
+        if absent:
+            raise AnnotatorError(f"the base {self._base} has no weights named {absent[0]} ({len(absent)} are missing)")
+        model.load_state_dict({name: encoder[name] for name in wanted}, strict=False)
+        return model
+
+    def _load_gold(self) -> Iterator[_Gold]:
+        for head in self.recipe.heads:
+            for path in head.corpora:
+                corpus = load_corpus(self._corpora / path)
+                unknown = sorted(set(corpus.labels) - set(head.labels) - set(head.leaves_out))
+                if unknown:
+                    raise AnnotatorError(
+                        f"the corpus {path} annotates {', '.join(unknown)}, which head {head.name} neither has nor leaves out"
+                    )
+                labels = tuple(label for label in corpus.labels if label in head.labels)
+                sentences = [_only(sentence, labels) for sentence in self.held_out.sentences(corpus)]
+                yield _Gold(head.name, path, labels, sentences)
+
+    def _plain_texts(self, patterns: Iterable[str]) -> Iterator[str]:
+        """Yield the sentences of text files, each once, those that are held out or empty left out."""
+        seen: set[str] = set()
+        for text in self._texts(patterns):
+            for start, end in self._splitter.split(text):
+                sentence = text[start:end]
+                if sentence not in seen and not self.held_out.has_sentence(sentence):
+                    seen.add(sentence)
+                    yield sentence
+
+    def _texts(self, patterns: Iterable[str]) -> Iterator[str]:
+        for pattern in patterns:
+            paths = sorted(self._corpora.glob(pattern))
+            if not paths:
+                raise AnnotatorError(f"no text matches {self._corpora / pattern}")
+            for path in paths:
+                yield from text_lines(path)
+
+    def _vocabulary_texts(self) -> Iterator[str]:
+        """Yield the texts whose pieces are kept: the recipe's files, and the corpora themselves."""
+        if self.recipe.vocabulary is not None:
+            yield from self._texts(self.recipe.vocabulary.texts)
+        for gold in self._gold:
+            yield from (sentence.text for sentence in gold.sentences)
+
+
+def _only(sentence: AnnotatedSentence, labels: Sequence[str]) -> AnnotatedSentence:
+    """Return a sentence with the spans of some labels."""
+    return AnnotatedSentence(
+        pmid=sentence.pmid,
+        start_char=sentence.start_char,
+        text=sentence.text,
+        spans=tuple(span for span in sentence.spans if span.label in labels),
+    )
+
+
+def _encoder(model: TrainableTagger) -> _Weights:
+    return {
+        name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items() if name.startswith("bert.")
+    }
+
+
+def _load_base(base: Path) -> tuple[Tokenizer, BertShape, _Weights]:
     """Load an encoder's tokenizer, sizes and weights; names get the prefix ``bert.`` where they lack it."""
     config = base / CONFIG
     if not config.is_file() or not (base / TOKENIZER).is_file():
@@ -150,92 +317,3 @@ def _load_base(base: Path) -> tuple[Tokenizer, BertShape, dict[str, torch.Tensor
     tokenizer = load_tokenizer(base / TOKENIZER)
     weights = load_weights(base)
     return tokenizer, shape, {f"bert.{name.removeprefix('bert.')}": tensor for name, tensor in weights.items()}
-
-
-def _vocabulary_texts(
-    recipe: Recipe,
-    corpora: Path,
-    sentences: Mapping[tuple[str, str], tuple[tuple[str, ...], list[AnnotatedSentence]]],
-) -> Iterator[str]:
-    """Yield the texts whose pieces are kept: the recipe's files, and the corpora themselves."""
-    if recipe.vocabulary is None:
-        return
-    for pattern in recipe.vocabulary.texts:
-        paths = sorted(corpora.glob(pattern))
-        if not paths:
-            raise AnnotatorError(f"no text for the vocabulary matches {corpora / pattern}")
-        for path in paths:
-            yield from text_lines(path)
-    for _, found in sentences.values():
-        yield from (sentence.text for sentence in found)
-
-
-def _take_weights(model: TrainableTagger, weights: Mapping[str, torch.Tensor], base: Path) -> None:
-    """Copy the base's encoder into the model; its pooler and its own heads are left."""
-    wanted = {name for name in model.state_dict() if name.startswith("bert.")}
-    absent = sorted(wanted - set(weights))
-    if absent:
-        raise AnnotatorError(f"the base {base} has no weights named {absent[0]} ({len(absent)} are missing)")
-    model.load_state_dict({name: weights[name] for name in wanted}, strict=False)
-
-
-def _run(
-    model: TrainableTagger, examples: Sequence[Example], recipe: Recipe, on_step: Callable[[TrainingStep], None]
-) -> list[float]:
-    """Train in place and return the mean loss of each epoch."""
-    shuffler = random.Random(recipe.seed)  # noqa: S311  # the order of examples is no secret
-    epochs = [batches(examples, recipe.batch_sentences, shuffler) for _ in range(recipe.epochs)]
-    steps = sum(map(len, epochs))
-    warm = max(1, int(steps * recipe.warmup))
-    optimizer = _optimizer(model, recipe)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
-    )
-    use_bf16 = has_fast_bf16()
-    model.train()
-    losses, step = [], 0
-    for epoch in epochs:
-        epoch_losses = []
-        for batch in epoch:
-            with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16):
-                loss = _batch_loss(model, batch)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            epoch_losses.append(float(loss.detach()))
-            on_step(TrainingStep(step=step, steps=steps, loss=epoch_losses[-1]))
-        losses.append(sum(epoch_losses) / len(epoch_losses))
-    return losses
-
-
-def _optimizer(model: TrainableTagger, recipe: Recipe) -> torch.optim.Optimizer:
-    named = list(model.named_parameters())
-    groups: list[dict[str, Any]] = [
-        {"params": [p for name, p in named if not name.endswith(_UNDECAYED)], "weight_decay": recipe.weight_decay},
-        {"params": [p for name, p in named if name.endswith(_UNDECAYED)], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-
-
-def _batch_loss(model: TrainableTagger, batch: Sequence[Example]) -> torch.Tensor:
-    """Return the loss of a batch: the mean over all its pieces, whichever head they are under."""
-    longest = max(len(example.pieces) for example in batch)
-    pieces = torch.zeros(len(batch), longest, dtype=torch.long)
-    present = torch.zeros(len(batch), longest, dtype=torch.bool)
-    for row, example in enumerate(batch):
-        pieces[row, : len(example.pieces)] = torch.from_numpy(example.pieces)
-        present[row, : len(example.pieces)] = True
-    hidden = model(pieces, present)
-    total, count = torch.zeros(()), 0
-    for name, head in model.heads.items():
-        rows = [row for row, example in enumerate(batch) if example.head == name and len(example.permitted)]
-        if rows:
-            # [CLS] stands before the pieces that are tagged and [SEP] after them.
-            tagged = torch.cat([hidden[row, 1 : 1 + len(batch[row].permitted)] for row in rows])
-            permitted = torch.from_numpy(np.concatenate([batch[row].permitted for row in rows]))
-            total = total + permitted_tags_loss(head(tagged).float(), permitted) * len(tagged)
-            count += len(tagged)
-    return total / max(count, 1)

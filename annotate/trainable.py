@@ -30,10 +30,10 @@ class _Embeddings(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, pieces: Tensor) -> Tensor:
-        positions = torch.arange(pieces.shape[1], device=pieces.device)
-        summed = (
-            self.word_embeddings(pieces) + self.position_embeddings(positions) + self.token_type_embeddings.weight[0]
-        )
+        # The gradient of index_select, unlike that of an embedding lookup, is one kernel that a CUDA graph can record.
+        words = self.word_embeddings.weight.index_select(0, pieces.flatten()).view(*pieces.shape, -1)
+        positions = self.position_embeddings.weight[: pieces.shape[1]] + self.token_type_embeddings.weight[0]
+        summed = words + positions
         output: Tensor = self.dropout(self.LayerNorm(summed))
         return output
 
@@ -140,18 +140,27 @@ class TrainableTagger(nn.Module):
             nn.init.normal_(linear.weight, std=0.02)  # type: ignore[arg-type]  # ModuleDict forgets its value type
             nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
 
+    @property
+    def tag_counts(self) -> list[int]:
+        """The number of tags of each head."""
+        return [linear.out_features for linear in self.heads.values()]  # type: ignore[misc]
+
+    def logits(self, pieces: Tensor, present: Tensor) -> Tensor:
+        """Tag a padded batch, piece ids and where they are real: [sentences, length, tags of all heads]."""
+        hidden = self.dropout(self.bert(pieces, present))
+        weight = torch.cat([linear.weight for linear in self.heads.values()])  # type: ignore[misc]
+        bias = torch.cat([linear.bias for linear in self.heads.values()])  # type: ignore[misc]
+        return functional.linear(hidden, weight, bias)
+
     def forward(self, pieces: Tensor, present: Tensor) -> Tensor:
-        """Encode a padded batch, piece ids and where they are real, to [sentences, length, hidden]."""
-        output: Tensor = self.dropout(self.bert(pieces, present))
-        return output
+        """Do what ``logits`` does."""
+        return self.logits(pieces, present)
 
 
-def permitted_tags_loss(logits: Tensor, permitted: Tensor) -> Tensor:
-    """Return the mean over pieces of minus the log of the probability that falls on the permitted tags.
+def permitted_tags_loss(logs: Tensor, permitted: Tensor) -> Tensor:
+    """Return minus the log of the probability that falls on the permitted tags, for each piece.
 
-    ``logits`` is [pieces, tags], ``permitted`` a mask of the same shape. With one permitted tag this is the cross
-    entropy; with several (a corpus that does not annotate a label cannot deny it) it is the marginal likelihood.
+    ``logs`` are log-probabilities, [..., tags], ``permitted`` a mask of the same shape. With one permitted tag this is the
+    cross entropy; with several (a corpus that does not annotate a label cannot deny it) it is the marginal likelihood.
     """
-    everything = logits.logsumexp(dim=-1)
-    allowed = logits.masked_fill(~permitted, float("-inf")).logsumexp(dim=-1)
-    return (everything - allowed).mean()
+    return -logs.masked_fill(~permitted, -1e4).logsumexp(dim=-1)

@@ -7,7 +7,6 @@ corpora that models are trained on have the words of BERT; so there the words ar
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.folder import OTHER_VOCABULARIES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_config
+from annotate.folder import OTHER_VOCABULARIES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_config, read_json_object
 from annotate.pieces import is_word_piece, read_whole_texts, special_ids, word_starts
 from comention.errors import AnnotatorError
 
@@ -95,7 +94,7 @@ def word_bounds(text: str, encoding: Encoding, starts: NDArray[np.bool_]) -> tup
     offsets = encoding.offsets
     firsts = np.flatnonzero(starts).tolist()
     at, until = [], []
-    for first, behind in zip(firsts, [*firsts[1:], len(offsets)], strict=True):
+    for first, behind in zip(firsts, [*firsts, len(offsets)][1:], strict=bool(firsts)):
         shown = [bounds for bounds in offsets[first:behind] if text[slice(*bounds)].strip()]
         start, end = _without_space(text, shown[0][0], shown[-1][1]) if shown else offsets[first]
         at.append(start)
@@ -142,10 +141,7 @@ def _stated(folder: Path) -> dict[str, Any]:
     path = folder / TOKENIZER_CONFIG
     stated = {name: value for name, value in read_config(folder).items() if name == "do_lower_case"}
     if path.is_file():
-        try:
-            stated |= json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, TypeError) as error:
-            raise AnnotatorError(f"{path} is not a JSON object: {error}") from error
+        stated |= read_json_object(path)
     return stated
 
 

@@ -80,7 +80,8 @@ class AnnotateSettings(_Group):
     )
     threads: int | None = Field(default=None, ge=1, description="worker threads on the CPU; unset: one a core")
     labels: Path | None = Field(
-        default=None, description="a TOML file that says what a model's labels mean and what they are called"
+        default=None,
+        description="a TOML file that says what a model's labels mean and what they are called, or ade or craft",
     )
     allow_pickle: bool = Field(
         default=False, description="read weights that have no safetensors file; do so only if you trust their author"

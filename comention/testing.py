@@ -185,8 +185,10 @@ class _Trial:
         return self._unlike(first, second, self._sentences)
 
     def long(self) -> str | None:
-        example = max(self._examples, key=lambda one: len(self._annotator.annotate([one])[0].mentions))
-        copies = math.ceil(LONG_WORDS / len(example.split()))
+        found_in = zip(self._examples, self._annotator.annotate(self._examples), strict=True)
+        with_mentions = [example for example, annotation in found_in if annotation.mentions]
+        example = min(with_mentions or self._examples, key=lambda one: len(one) / max(1, len(one.split())))
+        copies = math.ceil(LONG_WORDS / max(1, len(example.split())))
         text = " ".join([example] * copies)
         found = self._annotator.annotate([text])
         problem = self._first([text], found)
@@ -194,7 +196,7 @@ class _Trial:
             return problem
         if found[0].status is AnnotationStatus.FAILED:
             return f"it fails: {found[0].detail}"
-        if not self._annotator.annotate([example])[0].mentions:
+        if not with_mentions:
             return None
         last = max((mention.end_char for mention in found[0].mentions), default=0)
         if last < 0.9 * len(text):

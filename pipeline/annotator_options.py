@@ -19,7 +19,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 labels_option = click.option(
     "--labels",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file that says what the model's labels mean and what they are called.",
+    help="A TOML file that says what the model's labels mean and what they are called; ade or craft for a copy of that model.",
 )
 
 _annotator_option = click.option(

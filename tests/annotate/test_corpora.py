@@ -20,7 +20,7 @@ PUBTATOR = """1|t|Zolast rash in a child.
 1\t7\t11\trash\tDisease\tD2
 1\t24\t30\tZolast\tChemicalEntity\tD1
 1\t47\t53\tβ-rash\tDiseaseOrPhenotypicFeature\tD2
-1\t17\t22\tchild\tOrganismTaxon\t9606
+1\t17\t22\tchild\tSomething\t9606
 1\tCID\tD1\tD2
 
 2|t|Nothing here.
@@ -203,7 +203,13 @@ def test_disjoint_spans_are_disjoint_sorted_and_cover_every_dropped_one(pairs: l
         ("bc5cdr/CDR_TrainingSet.PubTator.txt.gz", 500, 9385),
         ("bc5cdr/CDR_DevelopmentSet.PubTator.txt.gz", 500, 9591),
         ("ncbi_disease/NCBIdisease_TrainDev.PubTator.gz", 693, 5932),
-        ("biored/BioRED_Train.filtered.PubTator.gz", 346, 5016),
+        ("biored/BioRED_Train.filtered.PubTator.gz", 346, 10438),
+        ("biored/BioRED_Train.filtered.PubTator.gz?labels=Drug,Condition", 346, 5016),
+        ("craft/craft_iob_train.tsv.gz", 34, 29026),
+        ("craft/craft_iob_devel.tsv.gz", 11, 9727),
+        ("craft/craft_iob_test.tsv.gz", 22, 18881),
+        ("craft/craft_v5.0.2_dev67.jsonl.gz", 67, 41107),
+        ("craft/craft_v5.0.2_dev67.jsonl.gz?spans=all", 67, 70018),
     ],
 )
 def test_the_real_corpora_load_whole(path: str, documents: int, spans: int):

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import random
 
 import numpy as np
 import pytest
 import torch
 
 from annotate.corpora import AnnotatedSentence, Span
-from annotate.examples import batches, build_examples, piece_tags
-from annotate.folder import Head
+from annotate.examples import batches, build_examples, pack_examples, piece_tags, plain_examples
+from annotate.folder import Head, head_tags
+from comention.errors import AnnotatorError
 from annotate.trainable import permitted_tags_loss
 from tests.annotate.models import TAGS, make_tokenizer
 
@@ -65,20 +65,43 @@ def test_a_long_sentence_is_cut_and_nothing_of_it_is_lost():
 def test_the_loss_is_the_cross_entropy_where_one_tag_is_permitted():
     torch.manual_seed(0)
     logits, gold = torch.randn(6, 5), torch.randint(5, (6,))
+    logs = logits.log_softmax(-1)
     mask = torch.nn.functional.one_hot(gold, 5).bool()
     expected = torch.nn.functional.cross_entropy(logits, gold)
-    assert permitted_tags_loss(logits, mask).item() == pytest.approx(expected.item())
-    assert permitted_tags_loss(logits, torch.ones(6, 5).bool()).item() == pytest.approx(0.0, abs=1e-6)
+    assert permitted_tags_loss(logs, mask).mean().item() == pytest.approx(expected.item())
+    assert permitted_tags_loss(logs, torch.ones(6, 5).bool()).mean().item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_packed_examples_keep_pieces_and_the_tags_of_their_own_head():
+    other = Head(name="other", tags=head_tags(("Taxon",)), prefix="heads.other")
+    sentence = AnnotatedSentence(
+        pmid=1, start_char=0, text="a rash", spans=(Span(start_char=2, end_char=6, label="Taxon"),)
+    )
+    first, second = (
+        build_examples(TOKENIZER, [sentence], head, head.labels, 64)[0]
+        for head in (HEAD, other)
+    )
+    plain = plain_examples(TOKENIZER, ["a rash", ""], 64)
+    packed = pack_examples([first, second, *plain], (HEAD, other))
+    assert packed.lengths.tolist() == [len(first.pieces), len(second.pieces), len(first.pieces)]
+    assert packed.pieces[: len(first.pieces)].tolist() == first.pieces.tolist()
+    outside, begin = 1 << len(HEAD.tags), 2 << len(HEAD.tags)
+    at = packed.starts[1]
+    assert packed.permitted[at : at + 3].tolist() == [0, outside, begin]
+    assert packed.permitted[packed.starts[2] :].tolist() == [0] * len(first.pieces)
+
+
+def test_heads_with_too_many_tags_are_refused():
+    many = Head(name="many", tags=head_tags(tuple(f"L{index}" for index in range(40))), prefix="heads.many")
+    with pytest.raises(AnnotatorError, match="more than 63 tags"):
+        pack_examples([], (many,))
 
 
 def test_an_epoch_has_every_example_once_in_batches_of_like_length():
-    sentences = [
-        AnnotatedSentence(pmid=1, start_char=0, text=" ".join("a" * words), spans=()) for words in range(1, 51)
-    ]
-    examples = build_examples(TOKENIZER, sentences, HEAD, ("Drug",), 64)
-    epoch = batches(examples, 8, random.Random(1))
-    lengths = [[len(example.pieces) for example in batch] for batch in epoch]
-    assert sorted(length for batch in lengths for length in batch) == list(range(3, 53))
-    assert all(max(batch) - min(batch) < 8 for batch in lengths)
-    assert batches(examples, 8, random.Random(1)) == epoch
-    assert lengths != sorted(lengths)
+    lengths = np.arange(3, 53)
+    epoch = batches(lengths, 8, np.random.default_rng(1))
+    assert sorted(index for batch in epoch for index in batch) == list(range(50))
+    assert all(np.ptp(lengths[batch]) < 8 for batch in epoch)
+    again = batches(lengths, 8, np.random.default_rng(1))
+    assert [batch.tolist() for batch in again] == [batch.tolist() for batch in epoch]
+    assert [batch.tolist() for batch in epoch] != sorted(batch.tolist() for batch in epoch)

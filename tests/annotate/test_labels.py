@@ -209,6 +209,7 @@ def test_a_folder_with_the_seeds_labels_gives_drugs_and_conditions(annotate: Ann
         ("skin necrosis", "Condition"),
         ("rash", "Condition"),
     ]
+    assert annotate(SENTENCE, Path("ade")) == annotate(SENTENCE, tmp_path / "map.toml")
     (tmp_path / "drugs.toml").write_text(LABELS.replace('"Condition"', "false"))
     assert annotate(SENTENCE, tmp_path / "drugs.toml") == [("Valproic acid", "Drug"), ("aspirin", "Drug")]
 
