@@ -25,6 +25,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from benchmarks.annotate_runners import Compute, Ours, Pipeline, Reference, Side, Spans
 
@@ -99,7 +100,9 @@ def main() -> int:
             print(f"measuring {model} …", file=sys.stderr, flush=True)
             found = measure_model(model, folders[model], sentences, compute, plan, variants=arguments.variants)
             measured[model] = found
-            rows += _rows(model, found, on_gpu=on_gpu)
+            some = _rows(model, found, on_gpu=on_gpu)
+            print_table(some, sys.stderr)
+            rows += some
     if "compact" in arguments.models and not arguments.skip_first:
         seconds = [first_sentence_seconds(arguments.device) for _ in range(max(3, plan.runs))]
         measured["first_sentence_seconds"] = seconds
@@ -291,7 +294,9 @@ def _machine(measured: dict) -> str:
 
     how = next(found["how"] for found in measured.values() if isinstance(found, dict))
     peak = next(found["peak_flops"] for found in measured.values() if isinstance(found, dict))
-    where = torch.backends.cpu.get_cpu_capability()
+    from annotate.precision import has_fast_bf16
+
+    where = torch.backends.cpu.get_cpu_capability() + (" with bf16" if has_fast_bf16() else " without bf16: fp32 alone")
     return (
         f"torch {torch.__version__}, CPU {where}, {len(os.sched_getaffinity(0))} cores; {how['encoder']}, {how['dtype']}, "
         f"{how['lanes']} threads, {how['batch_rows']:,} pieces a batch, attention: {how['attention']}; measured matrix peak "
@@ -299,13 +304,13 @@ def _machine(measured: dict) -> str:
     )
 
 
-def print_table(rows: Sequence[Row]) -> None:
+def print_table(rows: Sequence[Row], stream: TextIO = sys.stdout) -> None:
     """Print the rows, each with its target and what became of it."""
     width = max(len(row.name) for row in rows)
-    print(f"{'':<{width}}  {'measured':>20}  {'target':>9}")
+    print(f"{'':<{width}}  {'measured':>20}  {'target':>9}", file=stream)
     for row in rows:
         verdict = {None: "", True: "met", False: "MISSED"}[row.met]
-        print(f"{row.name:<{width}}  {row.figure:>20}  {row.target:>9}  {verdict}".rstrip())
+        print(f"{row.name:<{width}}  {row.figure:>20}  {row.target:>9}  {verdict}".rstrip(), file=stream, flush=True)
 
 
 if __name__ == "__main__":
