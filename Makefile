@@ -15,7 +15,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact clean
+.PHONY: help install demo test lint format reference compact bench-annotate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ compact: $(VENV)/.installed ## Train the bundled annotator anew; CORPORA=FOLDER 
 	@test -d "$(CORPORA)" || { echo "name the folder of the corpora: make compact CORPORA=FOLDER"; exit 2; }
 	@$(UV_INSTALL) --editable '.[embedded,train]'
 	$(BIN)/comention train --recipe compact --corpora "$(CORPORA)" --out annotate/bundled/compact
+
+# Options of the benchmark, such as --quick, --json, --device cpu, --corpus FOLDER.
+BENCH_ARGS ?=
+
+bench-annotate: $(VENV)/.installed ## Measure annotation against transformers.pipeline; fails when a target is missed
+	@$(BIN)/python -m benchmarks.annotate $(BENCH_ARGS)
 
 reference: $(VENV)/.installed-dev ## Write the pages under docs/reference from the program
 	$(BIN)/python -m pipeline.reference

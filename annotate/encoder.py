@@ -20,10 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from annotate.bert import Affine, bert_tensors
 from annotate.folder import Head, ModelFolder
+from annotate.windows import PackedWindows
 
 TILE = 256
 """Rows of one matrix product. Larger tiles are hardly faster, smaller ones waste less on a single sentence."""
+
+BATCH_ROWS = 4 * TILE
+"""How many pieces one forward pass takes together where the setting leaves it open."""
 
 
 class _Linear:
@@ -33,9 +38,8 @@ class _Linear:
     computes the same with less speed.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
-        self.weight = weight.to(dtype).contiguous()
-        self.bias = bias.to(dtype).contiguous()
+    def __init__(self, affine: Affine, dtype: torch.dtype) -> None:
+        self.weight, self.bias = affine.to(dtype)
         self.packed = _pack(self.weight)
 
     def __call__(self, rows: Tensor) -> Tensor:
@@ -89,71 +93,83 @@ class _Layer:
     output: _Linear
     output_norm: _Norm
 
+    def feed(self, residual: Tensor, mixed: Tensor) -> Tensor:
+        """Compute what follows attention, over one tile."""
+        attended = self.attention_norm(self.attention_output.add(mixed, residual))
+        return self.output_norm(self.output.add(self.intermediate.gelu(attended), attended))
+
 
 class PackedEncoder:
     """An encoder and some of its heads, ready for inference. Its weights are only read: threads may share it."""
 
+    tile = TILE
+    """Batches need not be larger than this; smaller ones cost as much."""
+
     def __init__(
-        self, folder: ModelFolder, weights: Mapping[str, Tensor], heads: Sequence[Head], dtype: torch.dtype
+        self,
+        folder: ModelFolder,
+        weights: Mapping[str, Tensor],
+        heads: Sequence[Head],
+        dtype: torch.dtype,
+        *,
+        threads: int = 1,
     ) -> None:
-        """Pack the weights of a folder; ``dtype`` is that of the linears and of attention, bf16 or fp32."""
+        """Pack the weights of a folder; ``dtype`` is that of the linears and of attention, bf16 or fp32.
+
+        ``threads`` is how many threads are meant to call it at the same time.
+        """
         shape = folder.shape
+        tensors = bert_tensors(weights, shape, heads)
         self._attention_heads = shape.attention_heads
         self._dtype = dtype
 
-        def norm(prefix: str, of: torch.dtype = dtype) -> _Norm:
-            return _Norm(weights[f"{prefix}.weight"].to(of), weights[f"{prefix}.bias"].to(of), shape.norm_eps)
+        def norm(affine: Affine, of: torch.dtype = dtype) -> _Norm:
+            return _Norm(*affine.to(of), shape.norm_eps)
 
-        def linear(*prefixes: str) -> _Linear:
-            weight = torch.cat([weights[f"{prefix}.weight"] for prefix in prefixes])
-            return _Linear(weight, torch.cat([weights[f"{prefix}.bias"] for prefix in prefixes]), dtype)
-
-        embeddings = "bert.embeddings"
-        self._words = weights[f"{embeddings}.word_embeddings.weight"]
-        self._positions = (
-            weights[f"{embeddings}.position_embeddings.weight"]
-            + weights[f"{embeddings}.token_type_embeddings.weight"][0]
-        )
-        self._embedding_norm = norm(f"{embeddings}.LayerNorm", torch.float32)
+        self._words = tensors.words
+        self._positions = tensors.positions
+        self._embedding_norm = norm(tensors.embedding_norm, torch.float32)
         self._layers = [
             _Layer(
-                query_key_value=linear(*(f"{at}.attention.self.{part}" for part in ("query", "key", "value"))),
-                attention_output=linear(f"{at}.attention.output.dense"),
-                attention_norm=norm(f"{at}.attention.output.LayerNorm"),
-                intermediate=linear(f"{at}.intermediate.dense"),
-                output=linear(f"{at}.output.dense"),
-                output_norm=norm(f"{at}.output.LayerNorm"),
+                query_key_value=_Linear(layer.query_key_value, dtype),
+                attention_output=_Linear(layer.attention_output, dtype),
+                attention_norm=norm(layer.attention_norm),
+                intermediate=_Linear(layer.intermediate, dtype),
+                output=_Linear(layer.output, dtype),
+                output_norm=norm(layer.output_norm),
             )
-            for at in (f"bert.encoder.layer.{index}" for index in range(shape.layers))
+            for layer in tensors.layers
         ]
-        # The heads are one matrix, so several cost one product.
-        self._head = _Linear(
-            torch.cat([weights[f"{head.prefix}.weight"] for head in heads]),
-            torch.cat([weights[f"{head.prefix}.bias"] for head in heads]),
-            torch.float32,
-        )
+        self._head = _Linear(tensors.head, torch.float32)
+        self.lanes = threads
+        self.batch_rows = BATCH_ROWS
 
     @torch.inference_mode()
-    def logits(self, windows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Return the heads' logits, [pieces of all windows in order, tags of all heads in order], fp32.
+    def logits(self, batch: PackedWindows) -> NDArray[np.float32]:
+        """Return the heads' logits of the wanted rows, [wanted rows, tags of all heads in order], fp32.
 
-        Each window is an array of piece ids with its special tokens. Sort the windows by length: neighbours of one
-        length share their attention.
+        Neighbouring windows of one length share their attention. The last layer computes the wanted rows alone, from
+        attention on.
         """
-        lengths = [len(window) for window in windows]
-        used = sum(lengths)
-        rows = max(1, math.ceil(used / TILE)) * TILE
-        pieces = torch.zeros(rows, dtype=torch.long)
-        pieces[:used] = torch.from_numpy(np.concatenate(windows))
-        positions = torch.zeros(rows, dtype=torch.long)
-        positions[:used] = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))
+        used = len(batch.pieces)
+        pieces = torch.zeros(_whole_tiles(used), dtype=torch.long)
+        pieces[:used] = torch.from_numpy(batch.pieces)
+        positions = torch.zeros_like(pieces)
+        firsts = np.cumsum(batch.lengths) - batch.lengths
+        positions[:used] = torch.from_numpy(np.arange(used) - np.repeat(firsts, batch.lengths))
         hidden = self._embedding_norm(self._words[pieces] + self._positions[positions]).to(self._dtype)
-        tiles = list(torch.split(hidden, TILE))
+        lengths = batch.lengths.tolist()
+        tiles = torch.split(hidden, TILE)
         for layer in self._layers:
             mixed = self._attend(torch.cat([layer.query_key_value(tile) for tile in tiles]), lengths)
-            tiles = [_feed(layer, tile, part) for tile, part in zip(tiles, torch.split(mixed, TILE), strict=True)]
-        logits: NDArray[np.float32] = torch.cat([self._head(tile.float()) for tile in tiles])[:used].numpy()
-        return logits
+            if layer is self._layers[-1]:
+                wanted = torch.zeros(_whole_tiles(len(batch.wanted)), dtype=torch.long)
+                wanted[: len(batch.wanted)] = torch.from_numpy(batch.wanted)
+                tiles, mixed = torch.split(torch.cat(tiles)[wanted], TILE), mixed[wanted]
+            tiles = tuple(layer.feed(tile, part) for tile, part in zip(tiles, torch.split(mixed, TILE), strict=True))
+        logits = torch.cat([self._head(tile.float()) for tile in tiles])[: len(batch.wanted)]
+        result: NDArray[np.float32] = logits.numpy()
+        return result
 
     def _attend(self, query_key_value: Tensor, lengths: Sequence[int]) -> Tensor:
         """Mix the rows of every window: [rows, 3 * hidden] to [rows, hidden]."""
@@ -172,10 +188,8 @@ class PackedEncoder:
         return mixed
 
 
-def _feed(layer: _Layer, residual: Tensor, mixed: Tensor) -> Tensor:
-    """Compute what follows attention in one layer, over one tile."""
-    attended = layer.attention_norm(layer.attention_output.add(mixed, residual))
-    return layer.output_norm(layer.output.add(layer.intermediate.gelu(attended), attended))
+def _whole_tiles(rows: int) -> int:
+    return max(1, math.ceil(rows / TILE)) * TILE
 
 
 def _runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:

@@ -1,25 +1,32 @@
-"""The annotator that runs a model folder: tokenise, window, encode in threads, decode, put back in order."""
+"""The annotator that runs a model folder: tokenise, window, encode, decode, put back in order.
+
+A call is worked off in portions, and portions overlap: while one is in its forward pass, the next is tokenised and the
+last one decoded.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from annotate.decode import HeadsDecoder
-from annotate.encoder import TILE, PackedEncoder
-from annotate.folder import SPECIAL_PIECES, TOKENIZER, ModelFolder, load_weights
-from annotate.pieces import load_tokenizer, special_ids, word_bounds, word_starts
-from annotate.precision import resolve_precision, usable_cores
-from annotate.windows import Window, cut_windows, group_windows
+from annotate.cuda_encoder import CudaEncoder
+from annotate.decode import HeadsDecoder, WordSpan
+from annotate.folder import TaggerFolder
+from annotate.forward import ForwardPass, Run
+from annotate.loading import load_encoder
+from annotate.precision import ComputeSettings
+from annotate.windows import pack_windows
+from annotate.words import open_words, word_bounds
 from comention.errors import AnnotatorError
-from comention.settings import AnnotateSettings
 from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAnnotation
 
 if TYPE_CHECKING:
@@ -28,46 +35,49 @@ if TYPE_CHECKING:
 VERSION = 1
 """Changes with whatever changes the mentions or scores that a model folder gives: the forward pass, windows, decoding."""
 
-SENTENCES_AT_ONCE = 4096
-"""How many sentences are held as pieces at one time; a longer call is worked off in such portions."""
+SENTENCES_AT_ONCE = 2048
+"""How many sentences are held as pieces in one portion."""
 
-ROWS_AT_ONCE = 4 * TILE
-"""How many pieces one forward pass takes together; a single window may be longer."""
+PORTIONS_AT_ONCE = 3
+"""How many portions are under way together: one each in tokenising, forward pass and decoding."""
 
-_Rows = NDArray[np.float32]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tokens:
+    """A portion as pieces: ``ids`` of all sentences, sentence i from ``bounds[i]``; ``starts`` masks word beginnings."""
+
+    encodings: Sequence[Encoding]
+    ids: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    starts: NDArray[np.bool_]
+    failures: Mapping[int, str]
 
 
 class BertAnnotator:
-    """An annotator over a model folder, ours or Hugging Face's. Thread-safe.
+    """An annotator over a model folder, ours or Hugging Face's of any architecture. Thread-safe.
 
-    A sentence gets the same mentions with the same scores whatever sentences stand beside it and however many threads
-    work. The threads live as long as one call; each computes alone, which sets torch's own number of threads to one.
+    Of a BERT folder a sentence gets, on the CPU, the same mentions with the same scores whatever sentences stand beside
+    it and however many threads work; on a GPU the last bits may differ (:mod:`annotate.cuda_encoder`). The threads live
+    as long as one call; each computes alone, which sets torch's own number of threads to one.
     """
 
-    def __init__(self, folder: ModelFolder, settings: AnnotateSettings, *, name: str, model: str) -> None:
-        """Load the weights and pack them.
+    def __init__(self, folder: TaggerFolder, settings: ComputeSettings, *, name: str, model: str) -> None:
+        """Load the weights onto the device.
 
         Raises:
-            AnnotatorError: the folder's files cannot be used.
+            AnnotatorError: the folder's files cannot be used, the device is not there, or there is not enough memory.
         """
-        dtype = resolve_precision(settings.precision)
-        self._threads = settings.threads or usable_cores()
-        self._tokenizer = load_tokenizer(folder.path / TOKENIZER)
-        self._special = special_ids(self._tokenizer)
-        self._word_starts = word_starts(self._tokenizer)
-        self._window = folder.max_pieces - SPECIAL_PIECES
+        self._words = open_words(folder.path)
+        self._tokenizer = self._words.tokenizer
+        self._special = self._words.before, self._words.behind
         heads = folder.deciding_heads
         self._tags = sum(len(head.tags) for head in heads)
-        self._decoder = HeadsDecoder([head.tags for head in heads], [folder.labels_of(head) for head in heads])
-        if len(self._word_starts) > folder.shape.vocabulary:
-            raise AnnotatorError(
-                f"the tokenizer in {folder.path} has {len(self._word_starts)} pieces, "
-                f"but the weights only {folder.shape.vocabulary}"
-            )
-        try:
-            self._encoder = PackedEncoder(folder, load_weights(folder.path), heads, dtype)
-        except KeyError as error:
-            raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
+        self._decoder = HeadsDecoder([head.tag_set for head in heads], [folder.labels_of(head) for head in heads])
+        pieces = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        self._encoder, most_pieces = load_encoder(folder, settings, pieces)
+        self._window = most_pieces - sum(map(len, self._special))
+        self._forward = ForwardPass(self._encoder, settings.batch_tokens)
+        self._process = os.getpid()
         self._info = AnnotatorInfo(
             name=name,
             version=folder.version,
@@ -84,95 +94,81 @@ class BertAnnotator:
         return self._info
 
     def annotate(self, sentences: Sequence[str]) -> list[SentenceAnnotation]:
-        """Annotate a batch: positional, one result for each sentence; see :class:`comention.types.Annotator`."""
-        results: list[SentenceAnnotation] = []
-        for start in range(0, len(sentences), SENTENCES_AT_ONCE):
-            results += self._annotate_portion(sentences[start : start + SENTENCES_AT_ONCE])
-        return results
+        """Annotate a batch: positional, one result for each sentence; see :class:`comention.types.Annotator`.
 
-    def _annotate_portion(self, sentences: Sequence[str]) -> list[SentenceAnnotation]:
-        encodings, failures = self._tokenise(sentences)
-        pieces = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
-        logits, refused = self._encode(pieces)
-        failures |= refused
-        starts = [self._word_starts[ids] for ids in pieces]
-        words = np.concatenate([rows[mask] for rows, mask in zip(logits, starts, strict=True)])
-        bounds = np.concatenate([[0], np.cumsum([np.count_nonzero(mask) for mask in starts])])
-        found = self._decoder.decode(words, bounds)
+        Raises:
+            AnnotatorError: the GPU has failed, or this process was forked from the one that loaded the annotator onto it.
+        """
+        if isinstance(self._encoder, CudaEncoder) and os.getpid() != self._process:
+            raise AnnotatorError(f"{self._info.name} was loaded onto a GPU before a fork: load it in the child process")
+        portions = [
+            sentences[start : start + SENTENCES_AT_ONCE] for start in range(0, len(sentences), SENTENCES_AT_ONCE)
+        ]
+        with self._forward.started() as run:
+            if len(portions) < 2:
+                return [result for portion in portions for result in self._annotate_portion(portion, run)]
+            with ThreadPoolExecutor(PORTIONS_AT_ONCE, "annotate-portion") as pool:
+                done = pool.map(self._annotate_portion, portions, itertools.repeat(run))
+                return [result for results in done for result in results]
+
+    def _annotate_portion(self, sentences: Sequence[str], run: Run) -> list[SentenceAnnotation]:
+        tokens = self._tokenise(sentences)
+        windows = pack_windows(tokens.ids, tokens.bounds, tokens.starts, size=self._window, special=self._special)
+        logits = np.zeros((np.count_nonzero(tokens.starts), self._tags), dtype=np.float32)
+        failures = {**tokens.failures, **run(windows, logits)}
+        return self._decode(sentences, tokens, logits, failures)
+
+    def _tokenise(self, sentences: Sequence[str]) -> _Tokens:
+        """Tokenise; a sentence that the tokenizer refuses becomes an empty one, with its reason."""
+        failures: dict[int, str] = {}
+        try:
+            encodings = self._tokenizer.encode_batch(list(sentences), add_special_tokens=False)
+        except (TypeError, UnicodeError):  # one of them is to blame: find it
+            empty = self._tokenizer.encode("", add_special_tokens=False)
+            encodings = []
+            for index, sentence in enumerate(sentences):
+                try:
+                    encodings.append(self._tokenizer.encode(sentence, add_special_tokens=False))
+                except (TypeError, UnicodeError) as error:
+                    encodings.append(empty)
+                    failures[index] = f"the text is not valid Unicode: {error}"
+        bounds = np.cumsum([0, *map(len, encodings)])
+        every = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
+        ids = np.fromiter(every, dtype=np.int64, count=int(bounds[-1]))
+        starts = self._words.starts(sentences, encodings, ids)  # a sentence that failed has no pieces
+        return _Tokens(encodings=encodings, ids=ids, bounds=bounds, starts=starts, failures=failures)
+
+    def _decode(
+        self, sentences: Sequence[str], tokens: _Tokens, logits: NDArray[np.float32], failures: Mapping[int, str]
+    ) -> list[SentenceAnnotation]:
+        """Turn the logits of the portion's words, [words, tags], into one result for each sentence."""
+        words_before = np.concatenate([[0], np.cumsum(tokens.starts)])
+        found = self._decoder.decode(logits, words_before[tokens.bounds])
+        nothing = SentenceAnnotation()
         results = []
         for index, spans in enumerate(found):
             if index in failures:
                 results.append(SentenceAnnotation(status=AnnotationStatus.FAILED, detail=failures[index]))
             elif spans:
-                at, until = word_bounds(sentences[index], encodings[index], starts[index])
-                mentions = [
-                    Mention(start_char=at[span.first], end_char=until[span.end - 1], label=span.label, score=span.score)
-                    for span in spans
-                ]
-                mentions.sort(key=lambda mention: (mention.start_char, mention.end_char, mention.label))
-                results.append(SentenceAnnotation(mentions=tuple(mentions)))
+                pieces = slice(tokens.bounds[index], tokens.bounds[index + 1])
+                at, until = word_bounds(sentences[index], tokens.encodings[index], tokens.starts[pieces])
+                results.append(SentenceAnnotation(mentions=_mentions(spans, at, until)))
             else:
-                results.append(SentenceAnnotation())
+                results.append(nothing)
         return results
 
-    def _tokenise(self, sentences: Sequence[str]) -> tuple[list[Encoding], dict[int, str]]:
-        """Tokenise; a sentence that the tokenizer refuses becomes an empty one, with its reason."""
-        try:
-            return self._tokenizer.encode_batch(list(sentences), add_special_tokens=False), {}
-        except (TypeError, UnicodeError):
-            pass  # one of them is to blame: find it
-        empty = self._tokenizer.encode("", add_special_tokens=False)
-        encodings, failures = [], {}
-        for index, sentence in enumerate(sentences):
-            try:
-                encodings.append(self._tokenizer.encode(sentence, add_special_tokens=False))
-            except (TypeError, UnicodeError) as error:
-                encodings.append(empty)
-                failures[index] = f"the text is not valid Unicode: {error}"
-        return encodings, failures
 
-    def _encode(self, pieces: Sequence[NDArray[np.int64]]) -> tuple[list[_Rows], dict[int, str]]:
-        """Return the logits of every sentence, [pieces, tags], and why some could not be computed."""
-        windows = [window for index, ids in enumerate(pieces) for window in cut_windows(index, len(ids), self._window)]
-        # The longest first, so that no thread is left alone with them at the end.
-        windows.sort(key=lambda window: window.rows, reverse=True)
-        logits = [np.zeros((len(ids), self._tags), dtype=np.float32) for ids in pieces]
-        failures: dict[int, str] = {}
-        work = list(group_windows(windows, ROWS_AT_ONCE))
-        if not work:
-            return logits, failures
-
-        def forward(batch: list[Window]) -> dict[int, str]:
-            return self._forward(batch, pieces, logits)
-
-        threads = min(self._threads, len(work))
-        with ThreadPoolExecutor(threads, "annotate", initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for refused in pool.map(forward, work):
-                failures |= refused
-        return logits, failures
-
-    def _forward(
-        self, batch: Sequence[Window], pieces: Sequence[NDArray[np.int64]], logits: Sequence[_Rows]
-    ) -> dict[int, str]:
-        """Encode a batch and write what each window decides into ``logits``; return the sentences torch refused, and
-        why.
-
-        A batch that torch refuses is halved, down to the window that is to blame.
-        """
-        cls, sep = self._special
-        try:
-            rows = self._encoder.logits([np.array([cls, *pieces[w.sentence][w.start : w.end], sep]) for w in batch])
-        except (RuntimeError, MemoryError) as error:
-            if len(batch) == 1:
-                return {batch[0].sentence: f"the model cannot encode it: {error}"}
-            half = len(batch) // 2
-            return self._forward(batch[:half], pieces, logits) | self._forward(batch[half:], pieces, logits)
-        first = 1  # after [CLS]
-        for window in batch:
-            kept = slice(first + window.keep_start - window.start, first + window.keep_end - window.start)
-            logits[window.sentence][window.keep_start : window.keep_end] = rows[kept]
-            first += window.rows
-        return {}
+def _mentions(spans: Sequence[WordSpan], at: Sequence[int], until: Sequence[int]) -> tuple[Mention, ...]:
+    """Return spans of words as mentions in their order, one for each offsets and label."""
+    found: dict[tuple[int, int, str], float] = {}
+    for span in spans:
+        key = (at[span.first], until[span.end - 1], span.label)
+        if key[0] < key[1]:  # heads may agree once their labels have one name
+            found[key] = max(span.score, found.get(key, 0.0))
+    return tuple(
+        Mention(start_char=start, end_char=end, label=label, score=found[start, end, label])
+        for start, end, label in sorted(found)
+    )
 
 
 def _digest(fields: Mapping[str, object]) -> str:

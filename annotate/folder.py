@@ -1,5 +1,8 @@
 """Model folders: ``config.json``, ``tokenizer.json``, ``model.safetensors``, ours or Hugging Face's.
 
+A folder of Hugging Face's may have ``vocab.txt`` or other vocabularies instead of ``tokenizer.json``, weights in several
+files, and any architecture that transformers has for token classification.
+
 A folder of ours has heads, one for each annotation guideline, and says for every label which of them decides. Its weights
 may be stored as int8 with one scale a row (``NAME`` and ``NAME.scale``); they are made whole again when they are read.
 """
@@ -8,21 +11,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotate.labels import LabelMap, Scheme, TagSet, name_labels, read_tags
 from comention.errors import AnnotatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+WEIGHTS_INDEX, PICKLED_WEIGHTS = "model.safetensors.index.json", "pytorch_model.bin"
+VOCABULARY, TOKENIZER_CONFIG = "vocab.txt", "tokenizer_config.json"
+OTHER_VOCABULARIES = ("vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model", "bpe.codes")
+"""What transformers makes a tokenizer of where there is no ``tokenizer.json``."""
 SCALE = ".scale"
 SPECIAL_PIECES = 2
 """[CLS] and [SEP], which stand around every window."""
+UNSTATED_POSITIONS = 512
+"""The window of a model that states no limit of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +92,25 @@ class BertShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """One tagging head: ``tags[i]`` is ``"O"``, ``"B-LABEL"`` or ``"I-LABEL"``; ``prefix`` names its two tensors."""
+    """One tagging head: ``tags[i]`` is ``"O"``, ``"B-LABEL"`` or ``"I-LABEL"``; ``prefix`` names its two tensors.
+
+    Heads of ours are BIO; those of other models may have another scheme, and L and U.
+    """
 
     name: str
     tags: tuple[str, ...]
     prefix: str
+    scheme: Scheme = Scheme.BIO
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels of the tags, in their order."""
         return tuple(dict.fromkeys(tag[2:] for tag in self.tags if tag != "O"))
+
+    @property
+    def tag_set(self) -> TagSet:
+        """The tags with what they mean."""
+        return TagSet(tags=self.tags, scheme=self.scheme)
 
 
 def head_tags(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -101,20 +119,23 @@ def head_tags(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFolder:
+class TaggerFolder:
     """What a model folder says of itself, before its weights are read.
 
     ``decides`` names the head that decides for each label, in the order of the annotator's labels; mentions of other labels
-    and heads are not given. ``max_pieces`` is the window, the two special tokens included.
+    and heads are not given. ``names`` has the labels that are called otherwise than the head calls them. ``max_pieces`` is
+    the window, special tokens included. ``commit`` is where the hub had it, if it is from there.
     """
 
     path: Path
-    shape: BertShape
     heads: tuple[Head, ...]
     decides: Mapping[str, str]
     max_pieces: int
     version: str
     name: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    commit: str | None = None
+    pickled: bool = False
 
     @property
     def deciding_heads(self) -> tuple[Head, ...]:
@@ -124,28 +145,51 @@ class ModelFolder:
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that mentions may have."""
-        return tuple(self.decides)
+        return tuple(dict.fromkeys(self.names.get(label, label) for label in self.decides))
 
-    def labels_of(self, head: Head) -> tuple[str, ...]:
-        """Return the labels that a head decides."""
-        return tuple(label for label, name in self.decides.items() if name == head.name)
+    def labels_of(self, head: Head) -> dict[str, str]:
+        """Return the labels that a head decides, each with what it is called."""
+        return {label: self.names.get(label, label) for label, name in self.decides.items() if name == head.name}
 
     def revision(self) -> str:
-        """Return the digest of the weights and the vocabulary: sha256, the first 16 hexadecimal digits."""
+        """Return the commit, or else the digest of the weights and the vocabulary: sha256, its first 16 hexadecimal digits."""
+        if self.commit is not None:
+            return self.commit
         digest = hashlib.sha256()
-        for name in (WEIGHTS, TOKENIZER):
-            with (self.path / name).open("rb") as stream:
+        for path in (*_weight_files(self.path, allow_pickle=self.pickled), *_tokenizer_files(self.path)):
+            with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         return digest.hexdigest()[:16]
 
     def config_fields(self) -> dict[str, object]:
         """Return what of the configuration changes the mentions."""
         return {
-            **self.shape.to_config(),
-            "tags": {head.name: head.tags for head in self.deciding_heads},
-            "decides": list(self.decides.items()),
+            "tags": {head.name: [head.scheme, *head.tags] for head in self.deciding_heads},
+            "decides": [(label, self.names.get(label, label), head) for label, head in self.decides.items()],
             "max_pieces": self.max_pieces,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFolder(TaggerFolder):
+    """A BERT encoder with its heads, ours or Hugging Face's."""
+
+    shape: BertShape
+
+    def config_fields(self) -> dict[str, object]:
+        """Return what of the configuration changes the mentions."""
+        return {**self.shape.to_config(), **TaggerFolder.config_fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformersFolder(TaggerFolder):
+    """A Hugging Face folder of any other architecture, which transformers runs."""
+
+    architecture: str
+
+    def config_fields(self) -> dict[str, object]:
+        """Return what of the configuration changes the mentions."""
+        return {"architecture": self.architecture, **TaggerFolder.config_fields(self)}
 
 
 def read_decides(heads: Sequence[Head], decides: object, path: Path) -> dict[str, str]:
@@ -171,44 +215,99 @@ def read_decides(heads: Sequence[Head], decides: object, path: Path) -> dict[str
     return read
 
 
-def open_folder(path: Path) -> ModelFolder:
+def open_folder(
+    path: Path, label_map: LabelMap | None = None, *, head: str = "", allow_pickle: bool = False
+) -> TaggerFolder:
     """Read the configuration of a model folder and check that its files are there.
 
+    ``head`` is one that decides all of its labels, instead of what the folder says.
+
     Raises:
-        AnnotatorError: a file is missing or cannot be used. A Hugging Face folder that says only ``LABEL_n`` is refused
-            with the labels it has, since nobody can know what they mean.
+        AnnotatorError: a file is missing or cannot be used, or the label map does not fit. A Hugging Face folder whose labels
+            say nothing (``LABEL_n``) is refused with the labels it has, unless the map says what they mean.
     """
-    missing = [name for name in (CONFIG, TOKENIZER, WEIGHTS) if not (path / name).is_file()]
+    label_map = label_map or LabelMap()
+    tokenizer = [] if _tokenizer_files(path) else [TOKENIZER]
+    weights = [] if _weight_files(path, allow_pickle=True) else [WEIGHTS]
+    missing = [*([] if (path / CONFIG).is_file() else [CONFIG]), *tokenizer, *weights]
     if missing:
         raise AnnotatorError(f"the model folder {path} has no {' and no '.join(missing)}")
-    config_path = path / CONFIG
-    try:
-        config: dict[str, Any] = json.loads(config_path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise AnnotatorError(f"{config_path} is not JSON: {error}") from error
-    shape = BertShape.from_config(config, config_path)
-    ours: dict[str, Any] | None = config.get("comention")
-    if ours is None:
-        hub = Head(name="hub", tags=_hub_tags(config, config_path), prefix="classifier")
-        return ModelFolder(
-            path=path,
-            shape=shape,
-            heads=(hub,),
-            decides=dict.fromkeys(hub.labels, hub.name),
-            max_pieces=shape.positions,
-            version="0",
-            name=path.name,
+    if not _weight_files(path, allow_pickle=allow_pickle):
+        raise AnnotatorError(
+            f"the weights in {path} are pickled ({PICKLED_WEIGHTS}), which can run code when they are read; if you trust "
+            "their author, set COMENTION_ANNOTATE__ALLOW_PICKLE=true, else look for a revision with model.safetensors"
         )
+    config = read_config(path)
+    if "comention" in config:
+        return _our_folder(path, config, label_map, head)
+    if head:
+        raise AnnotatorError(f"the model folder {path} has no head {head!r}; it has one, without a name")
+    only, names = _hub_head(config, label_map, path)
+    common: dict[str, Any] = {
+        "path": path,
+        "heads": (only,),
+        "decides": dict.fromkeys(names, only.name),
+        "names": names,
+        "version": "0",
+        "name": path.name,
+        "pickled": not _weight_files(path, allow_pickle=False),
+    }
+    if _is_plain_bert(config):
+        shape = BertShape.from_config(config, path / CONFIG)
+        return ModelFolder(shape=shape, max_pieces=shape.positions, **common)
+    positions = config.get("max_position_embeddings")
+    return TransformersFolder(
+        architecture=str(config.get("model_type")),
+        max_pieces=positions if isinstance(positions, int) and positions > 0 else UNSTATED_POSITIONS,
+        **common,
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the configuration of a model folder.
+
+    Raises:
+        AnnotatorError: it is not a JSON object.
+    """
+    return read_json_object(path / CONFIG)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        AnnotatorError: it holds something else.
+    """
     try:
-        heads = {
-            name: Head(name=name, tags=head_tags(tuple(labels)), prefix=f"heads.{name}")
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise AnnotatorError(f"{path} is not JSON: {error}") from error
+    if not isinstance(read, dict):
+        raise AnnotatorError(f"{path} is not a JSON object")
+    return read
+
+
+def _our_folder(path: Path, config: Mapping[str, Any], label_map: LabelMap, head: str) -> ModelFolder:
+    config_path = path / CONFIG
+    shape = BertShape.from_config(config, config_path)
+    if label_map.tags or label_map.scheme is not None:
+        raise AnnotatorError(f"{label_map.where} has [tags] or a scheme, but {path} says itself what its tags mean")
+    ours: dict[str, Any] = config["comention"]
+    try:
+        heads = tuple(
+            Head(name=name, tags=head_tags(tuple(labels)), prefix=f"heads.{name}")
             for name, labels in ours["heads"].items()
-        }
+        )
+        if head and head not in ours["heads"]:
+            raise AnnotatorError(f"the model folder {path} has no head {head!r}; it has {', '.join(ours['heads'])}")
+        decides = read_decides(heads, head or ours["decides"], config_path)
+        names = name_labels(tuple(decides), label_map, str(path))
         return ModelFolder(
             path=path,
             shape=shape,
-            heads=tuple(heads.values()),
-            decides=read_decides(tuple(heads.values()), ours["decides"], config_path),
+            heads=heads,
+            decides={label: decides[label] for label in names},
+            names=names,
             max_pieces=min(ours["max_pieces"], shape.positions),
             version=ours["version"],
             name=ours["name"],
@@ -217,45 +316,95 @@ def open_folder(path: Path) -> ModelFolder:
         raise AnnotatorError(f"{config_path} has no {error} in its part 'comention'") from None
 
 
-def _hub_tags(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
-    """Read the tags of a Hugging Face token-classification model."""
-    names: dict[str, str] = config.get("id2label") or {}
-    tags = tuple(names[index] for index in sorted(names, key=int))
-    if not tags:
-        raise AnnotatorError(f"{path} has no id2label: it is no token-classification model")
-    if any(re.fullmatch(r"LABEL_\d+", tag) for tag in tags):
-        raise AnnotatorError(
-            f"{path} names its labels {', '.join(tags)}, which says nothing; "
-            'write what they mean into id2label ("O", "B-Drug", "I-Drug", …)'
-        )
-    odd = [tag for tag in tags if tag != "O" and not re.fullmatch(r"[BI]-.+", tag)]
-    if odd or "O" not in tags:
-        raise AnnotatorError(
-            f"{path} has labels that are not BIO tags ({', '.join(odd or tags)}); rename them in id2label"
-        )
-    return tags
+def _hub_head(config: Mapping[str, Any], label_map: LabelMap, path: Path) -> tuple[Head, dict[str, str]]:
+    """Read the one head of a Hugging Face token-classification model, and what the labels it decides are called."""
+    stated: dict[str, str] = config.get("id2label") or {}
+    try:
+        outputs = tuple(str(stated[index]) for index in sorted(stated, key=int))
+    except (ValueError, TypeError):
+        raise AnnotatorError(f"{path / CONFIG} has an id2label whose keys are not numbers") from None
+    if not outputs:
+        raise AnnotatorError(f"{path / CONFIG} has no id2label: it is no token-classification model")
+    tag_set = read_tags(outputs, label_map, str(path))
+    head = Head(name="hub", tags=tag_set.tags, prefix="classifier", scheme=tag_set.scheme)
+    return head, name_labels(head.labels, label_map, str(path))
 
 
-def load_weights(folder: Path) -> dict[str, Tensor]:
+def _is_plain_bert(config: Mapping[str, Any]) -> bool:
+    """Tell whether our own forward pass computes this model."""
+    form = (config.get("model_type"), config.get("hidden_act"), config.get("position_embedding_type", "absolute"))
+    return form == ("bert", "gelu", "absolute") and not config.get("is_decoder")
+
+
+def _tokenizer_files(path: Path) -> list[Path]:
+    """Return the file or files that the tokenizer is made of; none where there is no tokenizer."""
+    for name in (TOKENIZER, VOCABULARY):
+        if (path / name).is_file():
+            return [path / name]
+    return [path / name for name in OTHER_VOCABULARIES if (path / name).is_file()]
+
+
+def _weight_files(path: Path, *, allow_pickle: bool) -> list[Path]:
+    """Return the files that hold the weights; none where there are none that may be read.
+
+    Raises:
+        AnnotatorError: the index of the files is broken, or names one that is missing.
+    """
+    if (path / WEIGHTS).is_file():
+        return [path / WEIGHTS]
+    index = path / WEIGHTS_INDEX
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError) as error:
+            raise AnnotatorError(f"{index} is not an index of weights: {error}") from error
+        missing = [name for name in names if not (path / name).is_file()]
+        if missing:
+            raise AnnotatorError(f"the model folder {path} has no {missing[0]}, which {WEIGHTS_INDEX} names")
+        return [path / name for name in names]
+    return [path / PICKLED_WEIGHTS] if allow_pickle and (path / PICKLED_WEIGHTS).is_file() else []
+
+
+def load_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, Tensor]:
     """Load the weights of a model folder as fp32 tensors by name, int8 rows multiplied by their scale.
 
     Raises:
-        AnnotatorError: the file cannot be read.
+        AnnotatorError: a file is missing or cannot be read.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    path = folder / WEIGHTS
-    try:
-        stored = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise AnnotatorError(f"the weights {path} cannot be read: {error}") from error
+    paths = _weight_files(folder, allow_pickle=allow_pickle)
+    if not paths:
+        raise AnnotatorError(f"the model folder {folder} has no {WEIGHTS}")
+    stored = {_modern_name(name): tensor for path in paths for name, tensor in _load_tensors(path).items()}
     return {
         name: tensor.float() * stored[name + SCALE][:, None] if tensor.dtype == torch.int8 else tensor.float()
         for name, tensor in stored.items()
         if not name.endswith(SCALE) and tensor.dtype != torch.int64
     }
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.name == PICKLED_WEIGHTS:
+            return dict(torch.load(path, map_location="cpu", weights_only=True))
+        return load_file(path)
+    except (OSError, SafetensorError, pickle.UnpicklingError, EOFError) as error:
+        raise AnnotatorError(f"the weights {path} cannot be read: {error}") from error
+
+
+def _modern_name(name: str) -> str:
+    """Return a tensor's name as it is today: models converted from TensorFlow say gamma and beta."""
+    stem, _, last = name.rpartition(".")
+    if stem.endswith("LayerNorm"):
+        last = {"gamma": "weight", "beta": "bias"}.get(last, last)
+    return f"{stem}.{last}" if stem else last
 
 
 def quantise(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

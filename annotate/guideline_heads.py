@@ -17,12 +17,20 @@ AUTO, DEFAULT = "auto", "default"
 
 
 def annotator_heads(name: str) -> tuple[str, ...]:
-    """Return the heads of a bundled annotator or of a model folder; none for an annotator of another kind."""
+    """Return the heads of a bundled annotator or of a model folder; none for an annotator of another kind.
+
+    A folder that cannot be opened so, for want of a label map or a file, has none either: loading it says what is wrong.
+    """
     from annotate.folder import open_folder
 
     bundled = BUNDLED / name
     path = bundled if name and "/" not in name and name not in (".", "..") and bundled.is_dir() else Path(name)
-    return tuple(head.name for head in open_folder(path).heads) if name and path.is_dir() else ()
+    if not name or not path.is_dir():
+        return ()
+    try:
+        return tuple(head.name for head in open_folder(path).heads)
+    except AnnotatorError:
+        return ()
 
 
 def choose_head(name: str, corpus: Corpus, asked: str = AUTO) -> str:

@@ -1,8 +1,7 @@
-"""Word pieces: loading a tokenizer, and the way back from pieces to code points of the text."""
+"""Word pieces: loading a WordPiece tokenizer, and which of its pieces begin words."""
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from comention.errors import AnnotatorError
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 _CONTINUES = "##"
 
@@ -24,17 +23,28 @@ def load_tokenizer(path: Path) -> Tokenizer:
         AnnotatorError: the file cannot be read, or is no WordPiece tokenizer with [CLS] and [SEP].
     """
     from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
 
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         raise AnnotatorError(f"the tokenizer {path} cannot be read: {error}") from error
-    model = tokenizer.model
-    if not isinstance(model, WordPiece) or model.continuing_subword_prefix != _CONTINUES:
+    if not is_word_piece(tokenizer):
         raise AnnotatorError(f"the tokenizer {path} is not WordPiece with {_CONTINUES}, the only kind that is known")
     if tokenizer.token_to_id("[CLS]") is None or tokenizer.token_to_id("[SEP]") is None:
         raise AnnotatorError(f"the tokenizer {path} has no [CLS] or no [SEP]")
+    return read_whole_texts(tokenizer)
+
+
+def is_word_piece(tokenizer: Tokenizer) -> bool:
+    """Tell whether a tokenizer is WordPiece as BERT has it."""
+    from tokenizers.models import WordPiece
+
+    model = tokenizer.model
+    return isinstance(model, WordPiece) and model.continuing_subword_prefix == _CONTINUES
+
+
+def read_whole_texts(tokenizer: Tokenizer) -> Tokenizer:
+    """Let a tokenizer neither truncate nor pad, and take ``[SEP]`` in a text for text."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
@@ -57,21 +67,3 @@ def word_starts(tokenizer: Tokenizer) -> NDArray[np.bool_]:
         False
     )
     return starts
-
-
-def word_bounds(text: str, encoding: Encoding, starts: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
-    """Return where each word of a tokenised text starts and ends, in code points.
-
-    ``starts`` masks the pieces that begin a word. A word ends after the combining marks that follow it, which a
-    normaliser drops.
-    """
-    offsets = encoding.offsets
-    firsts = np.flatnonzero(starts).tolist()
-    lasts = [first - 1 for first in firsts[1:]] + [len(offsets) - 1]
-    return [offsets[first][0] for first in firsts], [_with_marks(text, offsets[last][1]) for last in lasts]
-
-
-def _with_marks(text: str, end: int) -> int:
-    while end < len(text) and unicodedata.combining(text[end]):
-        end += 1
-    return end

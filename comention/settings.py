@@ -65,13 +65,32 @@ class NcbiSettings(_Group):
     batch_size: int = Field(default=200, ge=1, le=10_000, description="records asked for in one request")
 
 
+DEVICES = r"^(auto|cpu|cuda(:[0-9]+)?)$"
+"""What a device may be called."""
+
+
 class AnnotateSettings(_Group):
     """How sentences are annotated."""
 
     annotator: str = Field(default="compact", description="the annotator used where none is named")
-    threads: int | None = Field(default=None, ge=1, description="worker threads; unset: one a core")
+    device: str = Field(
+        default="auto",
+        pattern=DEVICES,
+        description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one",
+    )
+    threads: int | None = Field(default=None, ge=1, description="worker threads on the CPU; unset: one a core")
+    labels: Path | None = Field(
+        default=None,
+        description="a TOML file that says what a model's labels mean and what they are called, or ade or craft",
+    )
+    allow_pickle: bool = Field(
+        default=False, description="read weights that have no safetensors file; do so only if you trust their author"
+    )
     precision: str = Field(
-        default="auto", pattern="^(auto|fp32|bf16)$", description="auto takes bf16 where the processor has it"
+        default="auto", pattern="^(auto|fp32|bf16)$", description="auto takes bf16 where the device has it"
+    )
+    batch_tokens: int | None = Field(
+        default=None, ge=1, description="word pieces in one forward pass; unset: as suits the device and the model"
     )
     batch_citations: int = Field(default=64, ge=1, description="citations annotated and stored in one transaction")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.annotator_options import annotator_options, load_chosen
 from pipeline.console import json_option, print_json, progress_bars, stderr_console
 
 if TYPE_CHECKING:
@@ -14,24 +16,21 @@ if TYPE_CHECKING:
 
 LIST_FAILURES = "comention db psql -- -c \"SELECT pmid, detail FROM comention.annotation WHERE status = 'failed'\""
 
-annotator_option = click.option(
-    "--annotator", metavar="NAME", help="Which annotator; the default is the setting COMENTION_ANNOTATE__ANNOTATOR."
-)
-
 
 @click.command()
-@annotator_option
+@annotator_options
 @json_option
-def annotate(annotator: str | None, as_json: bool) -> None:
+def annotate(
+    annotator: str | None, labels: Path | None, device: str | None, precision: str | None, as_json: bool
+) -> None:
     """Annotate every citation that the annotator has not seen, or not in its present text."""
-    from annotate.registry import load_annotator
     from comention.settings import load_settings
     from pipeline.annotating import annotate_owed
     from storage.database import open_database
 
     settings = load_settings()
     with open_database(settings) as database:
-        loaded = load_annotator(annotator or settings.annotate.annotator, settings.annotate)
+        loaded = load_chosen(settings.annotate, annotator, labels, device=device, precision=precision)
         began = time.monotonic()
         with progress_bars() as progress:
             counts, given_up = annotate_owed(

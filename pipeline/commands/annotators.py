@@ -1,19 +1,21 @@
-"""``comention annotators``: list the annotators and look at one."""
+"""``comention annotators``: list the annotators, look at one, try one and prove one."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import click
 
 from comention.errors import AnnotatorError
 from comention.settings import load_settings
+from pipeline.annotator_options import labels_option, load_chosen
 from pipeline.console import json_option, print_json, stdout_console
 
 
 @click.group()
 def annotators() -> None:
-    """List the annotators, look at one, try one, and choose which one the views show."""
+    """List the annotators, look at one, try or check one, and choose which one the views show."""
 
 
 @annotators.command("list")
@@ -38,12 +40,11 @@ def list_available(as_json: bool) -> None:
 
 @annotators.command()
 @click.argument("name")
+@labels_option
 @json_option
-def info(name: str, as_json: bool) -> None:
+def info(name: str, labels: Path | None, as_json: bool) -> None:
     """Load the annotator NAME and say what identifies it."""
-    from annotate.registry import load_annotator
-
-    facts = dataclasses.asdict(load_annotator(name, load_settings().annotate).info)
+    facts = dataclasses.asdict(load_chosen(load_settings().annotate, name, labels).info)
     if as_json:
         print_json(facts)
         return
@@ -58,12 +59,11 @@ def info(name: str, as_json: bool) -> None:
 @annotators.command("try")
 @click.argument("name")
 @click.argument("sentence")
+@labels_option
 @json_option
-def try_sentence(name: str, sentence: str, as_json: bool) -> None:
+def try_sentence(name: str, sentence: str, labels: Path | None, as_json: bool) -> None:
     """Show the mentions that the annotator NAME finds in one SENTENCE."""
-    from annotate.registry import load_annotator
-
-    (annotation,) = load_annotator(name, load_settings().annotate).annotate([sentence])
+    (annotation,) = load_chosen(load_settings().annotate, name, labels).annotate([sentence])
     if as_json:
         print_json(dataclasses.asdict(annotation))
         return
@@ -78,6 +78,36 @@ def try_sentence(name: str, sentence: str, as_json: bool) -> None:
     stdout_console().print(table)
     if annotation.detail is not None:
         click.echo(f"{annotation.status}: {annotation.detail}", err=True)
+
+
+@annotators.command()
+@click.argument("name")
+@click.argument("sentences", nargs=-1, metavar="[SENTENCE…]")
+@labels_option
+@click.option("--no-threads", is_flag=True, help="The annotator says that threads may not share it.")
+@json_option
+def check(name: str, sentences: tuple[str, ...], labels: Path | None, no_threads: bool, as_json: bool) -> None:
+    """Prove that the annotator NAME keeps the contract that the pipeline relies on.
+
+    Give a SENTENCE or two in which it finds something, if it finds no drugs, conditions or genes.
+    """
+    from comention.testing import ContractError, check_annotator
+
+    annotator = load_chosen(load_settings().annotate, name, labels)
+    try:
+        findings = check_annotator(annotator, examples=sentences, threads=not no_threads)
+    except ContractError as error:
+        findings = error.findings
+    broken = [finding for finding in findings if finding.problem is not None]
+    if as_json:
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            held = "holds " if finding.problem is None else "BROKEN"
+            click.echo(f"{held}  {finding.part}" + (f": {finding.problem}" if finding.problem else ""))
+    if broken:
+        click.echo(f"{name} breaks {len(broken)} of {len(findings)} parts of the contract", err=True)
+        raise click.exceptions.Exit(1)
 
 
 @annotators.command()

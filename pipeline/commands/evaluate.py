@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ import click
 from rich.progress import Progress
 
 from comention.errors import ComentionError
-from comention.settings import AnnotateSettings, load_settings
+from comention.settings import load_settings
+from pipeline.annotator_options import compute_options, labels_option, load_chosen
 from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ _new_file = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--report", type=_new_file, callback=_in_a_folder, help="Write the JSON report to this file as well.")
 @click.option("--errors", type=_new_file, callback=_in_a_folder, help="List every error in this file, tab-separated.")
+@labels_option
+@compute_options
 @click.option("--threads", type=click.IntRange(min=1), help="Worker threads; unset: one a core.")
 @json_option
 def evaluate(
@@ -83,6 +87,9 @@ def evaluate(
     renamed: dict[str, str],
     report: Path | None,
     errors: Path | None,
+    labels: Path | None,
+    device: str | None,
+    precision: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -100,11 +107,11 @@ def evaluate(
     corpora = [load_corpus(reference) for reference in dict.fromkeys(references)]
     by_corpus: list[list[Evaluation]] = []
     with progress_bars() as progress:
-        loaded: dict[str, Annotator] = {}
+        load = cache(lambda name: load_chosen(settings, name, labels, device=device, precision=precision))
         for corpus in corpora:
             by_corpus.append(
                 [
-                    _score(name, corpus, head, renamed, settings, loaded, progress)
+                    _score(name, corpus, head, renamed, load, progress)
                     for name in dict.fromkeys(names or (settings.annotator,))
                 ]
             )
@@ -128,21 +135,17 @@ def _score(
     corpus: Corpus,
     head: str,
     renamed: dict[str, str],
-    settings: AnnotateSettings,
-    loaded: dict[str, Annotator],
+    load: Callable[[str], Annotator],
     progress: Progress,
 ) -> Evaluation:
     """Score one annotator on one corpus, and say on stderr what a reader of the figure must know."""
     from annotate.evaluate import evaluate as score
     from annotate.guideline_heads import choose_head
-    from annotate.registry import load_annotator
     from ingest.sentences import RuleSplitter
 
     chosen = choose_head(name, corpus, head)
     full_name = f"{name}:{chosen}" if chosen else name
-    if full_name not in loaded:
-        loaded[full_name] = load_annotator(full_name, settings)
-    annotator = loaded[full_name]
+    annotator = load(full_name)
     _check_map(renamed, annotator, corpus)
     task = progress.add_task(f"{full_name} on {corpus.name}", unit="sentences", total=None)
     evaluation = score(

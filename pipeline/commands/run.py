@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from comention.types import MAX_PMID
-from pipeline.commands.annotate import annotation_sentence, annotator_option
+from pipeline.annotator_options import annotator_options, load_chosen
+from pipeline.commands.annotate import annotation_sentence
 from pipeline.commands.ingest import again_option, report_document, show_reports
 from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 from pipeline.ingest_stage import SourceReport
@@ -38,7 +39,7 @@ def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | 
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH…]")
 @click.option("--query", metavar="TEXT", help="Search PubMed and fetch what is found.")
 @click.option("--pmids", callback=parse_pmids, metavar="N,N…|@FILE", help="Fetch these PMIDs from PubMed.")
-@annotator_option
+@annotator_options
 @again_option
 @click.option(
     "--limit", default=10, show_default=True, type=click.IntRange(0, 1_000_000), help="How many pairs to show."
@@ -49,6 +50,9 @@ def run(
     query: str | None,
     pmids: list[int] | None,
     annotator: str | None,
+    labels: Path | None,
+    device: str | None,
+    precision: str | None,
     again: bool,
     limit: int,
     as_json: bool,
@@ -61,7 +65,6 @@ def run(
     if sum((bool(paths), query is not None, pmids is not None)) != 1:
         raise click.UsageError("name files, or give --query, or give --pmids: one of the three")
 
-    from annotate.registry import load_annotator
     from comention.settings import load_settings
     from pipeline.annotating import annotate_owed
     from pipeline.fetching import ingest_from_ncbi
@@ -72,7 +75,7 @@ def run(
     settings = load_settings()
     with open_database(settings) as database:
         # Before anything is read: a name that is misspelt shows now, and not after hours.
-        loaded = load_annotator(annotator or settings.annotate.annotator, settings.annotate)
+        loaded = load_chosen(settings.annotate, annotator, labels, device=device, precision=precision)
         began = time.monotonic()
         reports: list[SourceReport]
         with progress_bars() as progress:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.annotate.models import lexicon_weights, make_shape, make_tokenizer, r
 
 @pytest.fixture(scope="session")
 def settings() -> AnnotateSettings:
-    return AnnotateSettings(threads=1, precision="fp32")
+    return AnnotateSettings(device="cpu", threads=1, precision="fp32")
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +43,15 @@ def many_sentences() -> list[str]:
     words = ["aspirin", "headache", "the", "of", "quinine", "5-fluorouracil", "α-tocopherol", "(mg/kg)", "x,", "Zoë"]
     chooser = random.Random(7)
     return [" ".join(chooser.choices(words, k=chooser.choice([1, 2, 3, 5, 8, 8, 8, 13, 21, 100]))) for _ in range(60)]
+
+
+@pytest.fixture
+def edit_config() -> Callable[[Path, dict[str, object]], None]:
+    """Change fields of a model folder's configuration; ``None`` takes one out."""
+
+    def edit(path: Path, changes: dict[str, object]) -> None:
+        config = {**json.loads((path / "config.json").read_text()), **changes}
+        kept = {name: value for name, value in config.items() if value is not None}
+        (path / "config.json").write_text(json.dumps(kept))
+
+    return edit

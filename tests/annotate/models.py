@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -16,6 +18,7 @@ from tokenizers.processors import TemplateProcessing
 
 from annotate.folder import BertShape, Head, ModelFolder, head_tags, save_folder
 from annotate.trainable import TrainableTagger
+from annotate.windows import PackedWindows
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789-/(),.;:'%αβγ#[]"
@@ -100,3 +103,16 @@ def write_hub_folder(
     (path / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
     (path / "model.safetensors").write_bytes(save({name: tensor.contiguous() for name, tensor in weights.items()}))
     return path
+
+
+def packed_rows(windows: Sequence[NDArray[np.int64]], wanted: NDArray[np.bool_] | None = None) -> PackedWindows:
+    """Pack windows in the order given; all rows are wanted where nothing else is said."""
+    rows = sum(map(len, windows))
+    chosen = np.arange(rows) if wanted is None else np.flatnonzero(wanted)
+    return PackedWindows(
+        pieces=np.concatenate(windows),
+        lengths=np.array(list(map(len, windows))),
+        sentences=np.arange(len(windows)),
+        wanted=chosen,
+        words=np.arange(len(chosen)),
+    )

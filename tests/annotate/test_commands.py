@@ -184,6 +184,35 @@ def test_annotators_are_listed_shown_and_tried(capsys: pytest.CaptureFixture[str
         assert capsys.readouterr().out.strip()
 
 
+def test_check_says_what_holds(random_folder: Path, capsys: pytest.CaptureFixture[str]):
+    assert status("annotators", "check", random_folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 13
+    assert all(line.startswith("holds ") for line in lines)
+
+
+def test_a_label_map_renames_what_evaluate_compares(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    labels = tmp_path / "map.toml"
+    labels.write_text('[labels]\nDrug = "Condition"\nCondition = "Drug"\n')
+    assert status("evaluate", "--corpus", corpus, "--labels", labels, "--json", "--threads", "1") == 0
+    assert json.loads(capsys.readouterr().out)["micro"]["recall"] == 0.0
+    labels.write_text('[labels]\nDrugs = "Condition"\n')
+    assert status("evaluate", "--corpus", corpus, "--labels", labels) == 1
+    assert "names the label Drugs, but the labels of" in capsys.readouterr().err
+
+
+def test_a_label_map_of_the_settings_does_not_go_with_another_annotator(
+    random_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "map.toml").write_text('[labels]\nDrug = "Substance"\n')
+    monkeypatch.setenv("COMENTION_ANNOTATE__LABELS", str(tmp_path / "map.toml"))
+    assert status("annotators", "info", random_folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == ["Drug", "Condition"]
+    monkeypatch.setenv("COMENTION_ANNOTATE__ANNOTATOR", str(random_folder))
+    assert status("annotators", "info", random_folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == ["Substance", "Condition"]
+
+
 def test_train_writes_a_folder_and_scores_it(
     random_folder: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

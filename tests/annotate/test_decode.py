@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import itertools
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -6,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from annotate.decode import BioDecoder, WordSpan
+from annotate.decode import TagDecoder, WordSpan
 from annotate.folder import head_tags
+from annotate.labels import Scheme, TagSet
 
 TAGS = head_tags(("Drug", "Condition"))
+
+
+def bio(tags: Sequence[str]) -> TagSet:
+    return TagSet(tags=tuple(tags), scheme=Scheme.BIO)
 
 
 def logits(*tags: str, margin: float = 10.0) -> np.ndarray:
@@ -19,7 +28,7 @@ def logits(*tags: str, margin: float = 10.0) -> np.ndarray:
 
 
 def decode(rows: np.ndarray) -> list[WordSpan]:
-    (spans,) = BioDecoder(TAGS).decode(rows, np.array([0, len(rows)]))
+    (spans,) = TagDecoder(bio(TAGS)).decode(rows, np.array([0, len(rows)]))
     return spans
 
 
@@ -37,7 +46,7 @@ def test_adjacent_mentions_of_one_label_stay_apart():
 
 def test_a_mention_may_end_with_its_sentence_and_another_begin_the_next():
     rows = logits("O", "B-Drug", "B-Drug", "O")
-    first, second = BioDecoder(TAGS).decode(rows, np.array([0, 2, 4]))
+    first, second = TagDecoder(bio(TAGS)).decode(rows, np.array([0, 2, 4]))
     assert plain(first) == [(1, 2, "Drug")]
     assert plain(second) == [(0, 1, "Drug")]
 
@@ -45,7 +54,7 @@ def test_a_mention_may_end_with_its_sentence_and_another_begin_the_next():
 def test_an_inside_tag_never_continues_the_mention_of_the_sentence_before():
     rows = np.concatenate([logits("B-Drug"), logits("I-Drug", margin=1.0)])
     rows[1, TAGS.index("O")] = 0.9
-    first, second = BioDecoder(TAGS).decode(rows, np.array([0, 1, 2]))
+    first, second = TagDecoder(bio(TAGS)).decode(rows, np.array([0, 1, 2]))
     assert plain(first) == [(0, 1, "Drug")]
     assert second == []
 
@@ -58,8 +67,8 @@ def test_an_inside_tag_of_another_label_does_not_extend_a_mention():
 
 def test_sentences_without_words_have_no_mentions():
     rows = logits("B-Drug")
-    assert BioDecoder(TAGS).decode(rows, np.array([0, 0, 1, 1])) == [[], decode(rows), []]
-    assert BioDecoder(TAGS).decode(rows[:0], np.array([0, 0])) == [[]]
+    assert TagDecoder(bio(TAGS)).decode(rows, np.array([0, 0, 1, 1])) == [[], decode(rows), []]
+    assert TagDecoder(bio(TAGS)).decode(rows[:0], np.array([0, 0])) == [[]]
 
 
 def test_the_score_is_the_least_probability_among_the_words():
@@ -73,7 +82,7 @@ def test_the_score_is_the_least_probability_among_the_words():
 def test_the_order_of_the_tags_does_not_matter():
     tags = ("I-Drug", "B-Drug", "O")
     rows = np.array([[0, 5, 1], [5, 1, 0], [0, 1, 5]], dtype=np.float32)
-    (spans,) = BioDecoder(tags).decode(rows, np.array([0, 3]))
+    (spans,) = TagDecoder(bio(tags)).decode(rows, np.array([0, 3]))
     assert plain(spans) == [(0, 2, "Drug")]
 
 
@@ -83,17 +92,93 @@ def test_extreme_logits_give_a_finite_score():
     assert decode(rows)[0].score == 1.0
 
 
-@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(len(TAGS))), elements=st.floats(-8, 8, width=32)))
-def test_the_result_is_the_best_of_all_allowed_sequences(rows: np.ndarray):
-    def allowed(tags: tuple[int, ...]) -> bool:
-        names = ["O", *(TAGS[tag] for tag in tags)]
-        return all(after[0] != "I" or before[2:] == after[2:] for before, after in itertools.pairwise(names))
+SCHEMES = {
+    Scheme.BIO: ("O", "B-X", "I-X", "B-Y", "I-Y"),
+    Scheme.IOB1: ("B-X", "I-X", "O", "I-Y", "B-Y"),
+    Scheme.IO: ("I-X", "O", "I-Y", "I-Z"),
+    Scheme.BILOU: ("O", "B-X", "I-X", "L-X", "U-X", "U-Y"),
+}
 
-    def worth(tags: tuple[int, ...]) -> float:
+
+def is_allowed(scheme: Scheme, tags: Sequence[str]) -> bool:
+    """What a scheme allows, said by whole sequences and not by transitions."""
+    text = "".join(f"<{tag}>" for tag in tags)
+    patterns = {
+        Scheme.BIO: r"(<O>|<B-X>(<I-X>)*|<B-Y>(<I-Y>)*)*",
+        Scheme.IOB1: r".*",
+        Scheme.IO: r".*",
+        Scheme.BILOU: r"(<O>|<B-X>(<I-X>)*<L-X>|<U-X>|<U-Y>)*",
+    }
+    return re.fullmatch(patterns[scheme], text) is not None
+
+
+def spelled(scheme: Scheme, words: int, spans: list[WordSpan]) -> list[str]:
+    """Write mentions down as tags again."""
+    tags = ["O"] * words
+    last: WordSpan | None = None
+    for span in spans:
+        length = span.end - span.first
+        touches = last is not None and last.end == span.first and last.label == span.label
+        begin = {Scheme.BIO: "B", Scheme.IO: "I", Scheme.IOB1: "B" if touches else "I"}.get(scheme, "B")
+        letters = [begin, *["I"] * (length - 1)]
+        if scheme is Scheme.BILOU:
+            letters = ["U"] if length == 1 else ["B", *["I"] * (length - 2), "L"]
+        tags[span.first : span.end] = [f"{letter}-{span.label}" for letter in letters]
+        last = span
+    return tags
+
+
+@pytest.mark.parametrize("scheme", list(SCHEMES))
+@given(data=st.data())
+def test_the_result_is_the_best_of_all_allowed_sequences(scheme: Scheme, data: st.DataObject):
+    names = SCHEMES[scheme]
+    shape = st.tuples(st.integers(1, 5), st.just(len(names)))
+    rows = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(-8, 8, width=32)))
+
+    def worth(tags: Sequence[int]) -> float:
         return sum(float(row[tag]) for row, tag in zip(rows, tags, strict=True))
 
-    best = max(worth(tags) for tags in itertools.product(range(len(TAGS)), repeat=len(rows)) if allowed(tags))
-    chosen = ["O"] * len(rows)
-    for span in decode(rows):
-        chosen[span.first : span.end] = [f"B-{span.label}"] + [f"I-{span.label}"] * (span.end - span.first - 1)
-    assert worth(tuple(TAGS.index(tag) for tag in chosen)) == pytest.approx(best, abs=1e-3)
+    sequences = itertools.product(range(len(names)), repeat=len(rows))
+    best = max(worth(tags) for tags in sequences if is_allowed(scheme, [names[tag] for tag in tags]))
+    (spans,) = TagDecoder(TagSet(tags=names, scheme=scheme)).decode(rows, np.array([0, len(rows)]))
+    chosen = spelled(scheme, len(rows), spans)
+    if scheme is Scheme.IOB1:  # a B where I would do says the same, and may be worth more
+        chosen = [
+            max((tag, f"B{tag[1:]}"), key=lambda name: row[names.index(name)]) if tag[0] == "I" and starts else tag
+            for tag, row, starts in zip(chosen, rows, _starts(len(rows), spans), strict=True)
+        ]
+    assert worth([names.index(tag) for tag in chosen]) == pytest.approx(best, abs=1e-3)
+
+
+def _starts(words: int, spans: list[WordSpan]) -> list[bool]:
+    return [any(span.first == word for span in spans) for word in range(words)]
+
+
+@given(data=st.data())
+def test_sentences_decoded_together_get_what_each_gets_alone(data: st.DataObject):
+    scheme = data.draw(st.sampled_from(list(SCHEMES)))
+    decoder = TagDecoder(TagSet(tags=SCHEMES[scheme], scheme=scheme))
+    lengths = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6))
+    shape = (sum(lengths), len(SCHEMES[scheme]))
+    rows = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(-4, 4, width=32)))
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    together = decoder.decode(rows, bounds)
+    for number, length in enumerate(lengths):
+        part = rows[bounds[number] : bounds[number + 1]]
+        assert together[number] == decoder.decode(part, np.array([0, length]))[0]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "expected"),
+    [
+        (Scheme.IO, "I-X I-X I-Y O I-X", [(0, 2, "X"), (2, 3, "Y"), (4, 5, "X")]),
+        (Scheme.IOB1, "I-X I-X B-X I-Y O I-X", [(0, 2, "X"), (2, 3, "X"), (3, 4, "Y"), (5, 6, "X")]),
+        (Scheme.BILOU, "U-X U-X B-X L-X U-Y B-X I-X L-X",
+         [(0, 1, "X"), (1, 2, "X"), (2, 4, "X"), (4, 5, "Y"), (5, 8, "X")]),
+    ],
+)  # fmt: skip
+def test_each_scheme_joins_words_in_its_way(scheme: Scheme, tags: str, expected: list[tuple[int, int, str]]):
+    names = SCHEMES[scheme]
+    rows = np.array([[9.0 * (tag == name) for name in names] for tag in tags.split()], dtype=np.float32)
+    (spans,) = TagDecoder(TagSet(tags=names, scheme=scheme)).decode(rows, np.array([0, len(rows)]))
+    assert plain(spans) == expected

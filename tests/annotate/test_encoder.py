@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from annotate import encoder
-from annotate.decode import BioDecoder
+from annotate.decode import TagDecoder
 from annotate.encoder import PackedEncoder
 from annotate.folder import load_weights, open_folder
-from tests.annotate.models import SPECIAL, TAGS, make_tokenizer, write_hub_folder
+from annotate.labels import Scheme, TagSet
+from tests.annotate.models import SPECIAL, TAGS, make_tokenizer, packed_rows, write_hub_folder
 
 CLS, SEP = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
 
@@ -44,7 +45,7 @@ WINDOWS = random_windows(0, [*range(1, 62), *[12] * 20, *[30] * 20])
 
 @pytest.fixture(scope="module")
 def alone(packed: PackedEncoder) -> list[NDArray[np.float32]]:
-    return [packed.logits([window]) for window in WINDOWS]
+    return [packed.logits(packed_rows([window])) for window in WINDOWS]
 
 
 @settings(max_examples=25, deadline=None)
@@ -52,8 +53,19 @@ def alone(packed: PackedEncoder) -> list[NDArray[np.float32]]:
 def test_a_window_yields_the_same_bits_in_any_company(
     packed: PackedEncoder, alone: list[NDArray[np.float32]], chosen: list[int]
 ):
-    together = packed.logits([WINDOWS[index] for index in chosen])
+    together = packed.logits(packed_rows([WINDOWS[index] for index in chosen]))
     assert np.array_equal(together, np.concatenate([alone[index] for index in chosen]))
+
+
+@settings(max_examples=15, deadline=None)
+@given(chosen=st.lists(st.integers(0, len(WINDOWS) - 1), min_size=1, max_size=40), seed=st.integers(0, 99))
+def test_a_row_yields_the_same_bits_whichever_others_are_wanted(
+    packed: PackedEncoder, alone: list[NDArray[np.float32]], chosen: list[int], seed: int
+):
+    windows = [WINDOWS[index] for index in chosen]
+    wanted = np.random.default_rng(seed).random(sum(map(len, windows))) < 0.4
+    expected = np.concatenate([alone[index] for index in chosen])[wanted]
+    assert np.array_equal(packed.logits(packed_rows(windows, wanted)), expected)
 
 
 @pytest.mark.parametrize("lengths", [[1], [3, 3, 50], [60] * 9])
@@ -70,7 +82,7 @@ def test_every_matrix_product_has_the_same_number_of_rows(
             return whole(self, hidden, *others)
 
         monkeypatch.setattr(encoder._Linear, method, watch)
-    packed.logits(random_windows(2, lengths))
+    packed.logits(packed_rows(random_windows(2, lengths)))
     assert len(rows) >= 9
     assert set(rows) == {encoder.TILE}
 
@@ -81,9 +93,9 @@ def test_without_the_private_operators_of_torch_the_logits_are_the_same(random_f
     packed = PackedEncoder(folder, weights, folder.deciding_heads, torch.float32)
     with mock.patch.object(torch.ops, "mkldnn", object()):
         plain = PackedEncoder(folder, weights, folder.deciding_heads, torch.float32)
-        got = plain.logits(WINDOWS)
+        got = plain.logits(packed_rows(WINDOWS))
     assert plain._head.packed is None
-    np.testing.assert_allclose(got, packed.logits(WINDOWS), atol=1e-4)
+    np.testing.assert_allclose(got, packed.logits(packed_rows(WINDOWS)), atol=1e-4)
 
 
 def test_logits_and_tags_agree_with_the_padded_forward_of_transformers(tmp_path: Path):
@@ -110,7 +122,7 @@ def test_logits_and_tags_agree_with_the_padded_forward_of_transformers(tmp_path:
     folder = open_folder(path)
     assert folder.heads[0].tags == TAGS
     windows = random_windows(1, [1, 2, 5, 5, 17, 40, 78])
-    ours = PackedEncoder(folder, load_weights(path), folder.deciding_heads, torch.float32).logits(windows)
+    ours = PackedEncoder(folder, load_weights(path), folder.deciding_heads, torch.float32).logits(packed_rows(windows))
     padded = torch.zeros(len(windows), 80, dtype=torch.long)
     for row, window in enumerate(windows):
         padded[row, : len(window)] = torch.from_numpy(window)
@@ -120,8 +132,9 @@ def test_logits_and_tags_agree_with_the_padded_forward_of_transformers(tmp_path:
     expected = torch.cat([logits[row, : len(window)] for row, window in enumerate(windows)]).numpy()
     np.testing.assert_allclose(ours, expected, atol=1e-4)
     bounds = np.cumsum([0, *map(len, windows)])
-    spans = BioDecoder(TAGS).decode(ours, bounds)
+    spans = TagDecoder(TagSet(tags=TAGS, scheme=Scheme.BIO)).decode(ours, bounds)
     assert sum(map(len, spans)) > 10
     assert [[astuple(span)[:3] for span in sentence] for sentence in spans] == [
-        [astuple(span)[:3] for span in sentence] for sentence in BioDecoder(TAGS).decode(expected, bounds)
+        [astuple(span)[:3] for span in sentence]
+        for sentence in TagDecoder(TagSet(tags=TAGS, scheme=Scheme.BIO)).decode(expected, bounds)
     ]

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
+from safetensors.torch import save
 
-from annotate import engine
+from annotate import engine, loading
 from annotate.engine import BertAnnotator
-from annotate.folder import open_folder
+from annotate.folder import load_weights, open_folder
+from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from comention.types import AnnotationStatus, Annotator, SentenceAnnotation
 
@@ -42,13 +47,27 @@ LEXICON = {
 
 
 def load(path: Path, **fields: object) -> BertAnnotator:
-    settings = AnnotateSettings.model_validate({"threads": 1, "precision": "fp32", **fields})
+    settings = AnnotateSettings.model_validate({"threads": 1, "device": "cpu", "precision": "fp32", **fields})
     return BertAnnotator(open_folder(path), settings, name="test", model="test")
 
 
 @pytest.fixture(scope="module")
 def lexicon(lexicon_folder: Make) -> BertAnnotator:
     return load(lexicon_folder(LEXICON))
+
+
+@pytest.fixture(scope="module")
+def unlimited(lexicon_folder: Make) -> BertAnnotator:
+    """The same model with positions enough for any sentence of the tests."""
+    path = lexicon_folder(LEXICON)
+    weights = load_weights(path)
+    config = json.loads((path / "config.json").read_text())
+    positions = "bert.embeddings.position_embeddings.weight"
+    config["max_position_embeddings"] = config["comention"]["max_pieces"] = 1200
+    (path / "config.json").write_text(json.dumps(config))
+    weights[positions] = torch.zeros(1200, weights[positions].shape[1])
+    (path / "model.safetensors").write_bytes(save({name: one.contiguous() for name, one in weights.items()}))
+    return load(path)
 
 
 def found(annotator: Annotator, sentence: str) -> list[tuple[str, str]]:
@@ -77,6 +96,12 @@ def found(annotator: Annotator, sentence: str) -> list[tuple[str, str]]:
         ("the [SEP] aspirin [CLS] [MASK] rash", [("aspirin", "Drug"), ("rash", "Condition")]),
         ("ra\x00sh ra\ufffdsh", [("ra\x00sh", "Condition"), ("ra\ufffdsh", "Condition")]),
         ("acid of the", []),
+        ("aspirin/prucalopride (rash)", [("aspirin", "Drug"), ("prucalopride", "Drug"), ("rash", "Condition")]),
+        ("rash, rash,rash", [("rash", "Condition"), ("rash", "Condition"), ("rash", "Condition")]),
+        ("aspirin, vitamin and valproic acid", [("aspirin", "Drug"), ("vitamin", "Drug"), ("valproic acid", "Drug")]),
+        ("valproic\r\nacid", [("valproic\r\nacid", "Drug")]),
+        ("\u202erash\u202c aspirin", [("rash", "Condition"), ("aspirin", "Drug")]),
+        ("\U0001d6fc aspirin", [("\U0001d6fc", "Condition"), ("aspirin", "Drug")]),
     ],
 )  # fmt: skip
 def test_a_mention_is_exactly_its_slice_of_the_sentence(
@@ -113,6 +138,49 @@ def test_a_mention_may_lie_across_the_border_of_two_windows(lexicon: BertAnnotat
         assert found(lexicon, sentence) == [("valproic acid acid acid acid", "Drug")]
 
 
+@effort(max_examples=40, deadline=None)
+@given(
+    words=st.lists(st.sampled_from(["aspirin", "rash", "of", "prucalopride", "valproic", "acid", ","]), max_size=200)
+)
+def test_windows_change_nothing_for_a_model_that_looks_at_words_alone(
+    lexicon: BertAnnotator, unlimited: BertAnnotator, words: list[str]
+):
+    """A mention that continues for longer than a window comes out whole, as from a model without limit."""
+    sentence = " ".join(words)
+    assert lexicon.annotate([sentence]) == unlimited.annotate([sentence])
+
+
+def test_a_mention_across_a_comma_is_one_where_the_model_says_so(lexicon_folder: Make):
+    annotator = load(lexicon_folder({"necrosis": "B-Condition", ",": "I-Condition", "toxic": "I-Condition"}))
+    assert found(annotator, "of necrosis, toxic.") == [("necrosis, toxic", "Condition")]
+
+
+def test_not_enough_memory_at_load_is_one_sentence(random_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    message = (
+        "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    )
+    for error in (MemoryError(), RuntimeError(message)):
+        monkeypatch.setattr(loading, "load_weights", mock.Mock(side_effect=error))
+        with pytest.raises(AnnotatorError, match=r"not enough memory to load .*random: free some"):
+            load(random_folder)
+    monkeypatch.setattr(loading, "load_weights", mock.Mock(side_effect=RuntimeError("shape mismatch")))
+    with pytest.raises(AnnotatorError, match=r"do not fit its config\.json: shape mismatch"):
+        load(random_folder)
+
+
+@pytest.mark.parametrize("outputs", [4, 6])
+def test_weights_with_another_number_of_outputs_are_refused(
+    random_folder: Path, tmp_path: Path, outputs: int, edit_config: Callable[[Path, dict[str, object]], None]
+):
+    path = shutil.copytree(random_folder, tmp_path / "copy")
+    tags = {str(number): f"B-L{number}" for number in range(outputs - 1)} | {str(outputs - 1): "O"}
+    edit_config(path, {"comention": None, "id2label": tags})
+    weights = {name.replace("heads.test", "classifier"): one for name, one in load_weights(path).items()}
+    (path / "model.safetensors").write_bytes(save(weights))
+    with pytest.raises(AnnotatorError, match=f"give 5 outputs for {outputs} labels"):
+        load(path)
+
+
 def test_a_text_that_is_not_unicode_fails_alone(lexicon: BertAnnotator):
     good, bad, other = lexicon.annotate(["aspirin", "aspirin \ud800", "rash"])
     assert (good, other) == tuple(lexicon.annotate(["aspirin", "rash"]))
@@ -126,10 +194,10 @@ def test_a_sentence_that_torch_refuses_fails_alone(lexicon: BertAnnotator, monke
     whole = lexicon._encoder.logits
     poison = lexicon._tokenizer.token_to_id("vitamin")
 
-    def refuse(windows):
-        if any(poison in window for window in windows):
+    def refuse(batch):
+        if poison in batch.pieces:
             raise RuntimeError("not enough memory")
-        return whole(windows)
+        return whole(batch)
 
     monkeypatch.setattr(lexicon._encoder, "logits", refuse)
     first, bad, second, third = lexicon.annotate(["aspirin", "vitamin", "rash", "valproic acid"])

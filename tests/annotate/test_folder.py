@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from annotate.engine import BertAnnotator
-from annotate.folder import WEIGHTS, load_weights, open_folder, quantise
+from annotate.folder import WEIGHTS, ModelFolder, TransformersFolder, load_weights, open_folder, quantise
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from tests.annotate.models import make_shape, make_tokenizer, write_hub_folder
@@ -39,19 +39,17 @@ def test_a_hub_folder_gives_its_tags_in_the_order_of_their_numbers(hub_folder: C
 
 
 def test_meaningless_labels_are_refused_with_the_labels_found(hub_folder: Callable[..., Path]):
-    with pytest.raises(AnnotatorError, match=r"LABEL_0, LABEL_1, LABEL_2.*id2label"):
+    with pytest.raises(AnnotatorError, match=r"LABEL_0, LABEL_1, LABEL_2.*--labels"):
         open_folder(hub_folder(id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "roberta"}, "describes roberta"),
-        ({"hidden_act": "relu"}, "relu"),
-        ({"position_embedding_type": "relative_key"}, "relative_key"),
         ({"id2label": None}, "no token-classification model"),
-        ({"id2label": {"0": "Drug", "1": "O"}}, r"not BIO tags \(Drug\)"),
-        ({"id2label": {"0": "B-Drug"}}, "not BIO tags"),
+        ({"id2label": {"a": "O"}}, "keys are not numbers"),
+        ({"id2label": {"0": "B-Drug"}}, "none is O"),
+        ({"comention": {"heads": {}}, "model_type": "roberta"}, "describes roberta"),
     ],
 )
 def test_a_folder_that_cannot_be_run_is_refused(
@@ -59,6 +57,16 @@ def test_a_folder_that_cannot_be_run_is_refused(
 ):
     with pytest.raises(AnnotatorError, match=message):
         open_folder(hub_folder(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model_type": "roberta"}, {"hidden_act": "relu"}, {"position_embedding_type": "relative_key"}]
+)
+def test_what_our_forward_pass_does_not_compute_is_left_to_transformers(
+    hub_folder: Callable[..., Path], changes: dict[str, object]
+):
+    assert isinstance(open_folder(hub_folder(**changes)), TransformersFolder)
+    assert isinstance(open_folder(hub_folder()), ModelFolder)
 
 
 def test_missing_files_and_fields_are_named(hub_folder: Callable[..., Path], tmp_path: Path):
@@ -83,7 +91,7 @@ def test_broken_weights_and_tokenizers_are_refused(
     def load() -> BertAnnotator:
         return BertAnnotator(open_folder(path), settings, name="broken", model="broken")
 
-    with pytest.raises(AnnotatorError, match=r"no tensor 'bert\.embeddings"):
+    with pytest.raises(AnnotatorError, match=r"no tensor 'classifier\.weight"):
         load()
     (path / WEIGHTS).write_bytes(b"not safetensors")
     with pytest.raises(AnnotatorError, match=r"weights .* cannot be read"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from annotate.folder import Head, ModelFolder, head_tags, load_weights, open_fol
 from annotate.registry import load_annotator
 from comention.settings import AnnotateSettings
 from comention.types import Annotator
-from tests.annotate.models import lexicon_weights, make_shape, make_tokenizer
+from tests.annotate.models import lexicon_weights, make_shape, make_tokenizer, packed_rows
 
 HEADS = {"cdr": ("Drug", "Condition"), "craft": ("Gene", "Drug", "Taxon")}
 LEXICONS: dict[str, Mapping[str, str]] = {
@@ -96,7 +97,7 @@ def test_a_head_asked_for_by_name_decides_all_of_its_labels(folder: Path, settin
 def test_several_heads_cost_one_product(folder: Path, settings: AnnotateSettings):
     opened = open_folder(folder)
     both = BertAnnotator(opened, settings, name="two", model="two")
-    logits = both._encoder.logits([torch.tensor([2, 7, 9, 3]).numpy()])
+    logits = both._encoder.logits(packed_rows([np.array([2, 7, 9, 3])]))
     assert logits.shape == (4, sum(len(head.tags) for head in opened.heads))
     weights = load_weights(folder)
     assert both._encoder._head.weight.shape[0] == sum(len(weights[f"heads.{name}.bias"]) for name in HEADS)

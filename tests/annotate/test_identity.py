@@ -1,0 +1,41 @@
+"""What ``compact`` finds against a plain padded fp32 forward pass of transformers under the same decoding."""
+
+from __future__ import annotations
+
+import pytest
+
+from annotate.engine import BertAnnotator
+from annotate.folder import open_folder
+from benchmarks.annotate import span_identity
+from benchmarks.annotate_models import COMPACT, export_compact, sample_sentences
+from benchmarks.annotate_runners import Compute, Reference, Spans
+
+SENTENCES = sample_sentences()[::6]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Spans:
+    compute = Compute(device="cpu")
+    found = Reference(COMPACT, export_compact(tmp_path_factory.mktemp("export") / "compact"), compute).spans(SENTENCES)
+    assert sum(map(len, found)) > 200
+    return found
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 1.0), ("bf16", 0.995)])
+def test_packed_spans_are_those_of_a_padded_forward_pass(expected: Spans, precision: str, least: float):
+    compute = Compute(device="cpu", precision=precision)
+    step = 1 if precision == "fp32" else 2  # bf16 is slow where the processor has to emulate it
+    annotator = BertAnnotator(open_folder(COMPACT), compute, name="compact", model="bundled")
+    found = [
+        [(mention.start_char, mention.end_char, mention.label) for mention in annotation.mentions]
+        for annotation in annotator.annotate(SENTENCES[::step])
+    ]
+    assert span_identity(found, expected[::step]) >= least
+
+
+def test_a_span_that_only_one_side_has_counts_against_identity():
+    one, two = (0, 3, "Drug"), (4, 9, "Condition")
+    assert span_identity([[one, two]], [[one, two]]) == 1.0
+    assert span_identity([[one]], [[one, two]]) == 0.5
+    assert span_identity([[one], [two]], [[two], [two]]) == pytest.approx(1 / 3)
+    assert span_identity([[]], [[]]) == 1.0
