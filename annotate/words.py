@@ -95,7 +95,7 @@ def word_bounds(text: str, encoding: Encoding, starts: NDArray[np.bool_]) -> tup
     firsts = np.flatnonzero(starts).tolist()
     at, until = [], []
     for first, behind in zip(firsts, [*firsts, len(offsets)][1:], strict=bool(firsts)):
-        shown = [bounds for bounds in offsets[first:behind] if text[slice(*bounds)].strip()]
+        shown = [bounds for bounds in offsets[first:behind] if not all(map(_is_blank, text[slice(*bounds)]))]
         start, end = _without_space(text, shown[0][0], shown[-1][1]) if shown else offsets[first]
         at.append(start)
         until.append(_with_marks(text, end))
@@ -219,10 +219,16 @@ def _cuts(text: str, start: int) -> bool:
     return before.isspace() or _is_punctuation(before) or _is_punctuation(text[start])
 
 
+@lru_cache(maxsize=65536)
+def _is_blank(character: str) -> bool:
+    """Tell what shows nothing: white space, and the control and format characters that BERT drops."""
+    return character.isspace() or unicodedata.category(character) in ("Cc", "Cf")
+
+
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
-    while start < end and text[start].isspace():
+    while start < end and _is_blank(text[start]):
         start += 1
-    while end > start and text[end - 1].isspace():
+    while end > start and _is_blank(text[end - 1]):
         end -= 1
     return start, end
 

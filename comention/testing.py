@@ -30,7 +30,7 @@ EXAMPLES = (
 )
 """Sentences of the field, for annotators that need no others."""
 
-BLANKS = ("", " ", "\t\n", "\u00a0", "\u200b", "\u0301")
+BLANKS = ("", " ", "\t\n", "\r\n", "\u00a0", "\u200b")
 
 ODDITIES = (
     "Sjo\u0308gren's syndrome and cafe\u0301-au-lait spots after penicillin.",

@@ -17,6 +17,7 @@ from annotate.folder import TransformersFolder, open_folder
 from annotate.words import open_words
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
+from comention.testing import check_annotator
 from comention.types import Annotator
 from tests.annotate.models import packed_rows
 from tests.annotate.other_models import KINDS, pieces_of, write_model
@@ -91,6 +92,11 @@ def test_a_long_sentence_is_read_to_its_end_within_the_models_positions(lexicon:
     sentence = " ".join(words)
     assert [text for text, _ in found(lexicon, sentence)] == [word for word in words if word != "of"]
     assert lexicon._window + 2 == 64
+
+
+@pytest.mark.parametrize("name", ["roberta", "deberta-v2"])
+def test_such_a_model_keeps_the_contract(tmp_path: Path, name: str):
+    check_annotator(load(write_model(tmp_path / name, name)))
 
 
 def test_a_model_without_a_head_of_its_own_is_refused(kind: str, random_model: Path, tmp_path: Path):
