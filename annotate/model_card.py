@@ -45,18 +45,18 @@ Licence: {recipe.licence or "not stated"}.
 {rows}
 
 {stages(recipe)}
-Seed {recipe.seed}, {report.vocabulary:,} word pieces, windows of {recipe.max_pieces} pieces. Mean loss of each epoch of the last
-stage: {", ".join(f"{loss:.4f}" for loss in report.epoch_losses)}.
+Seed {recipe.seed}, {report.vocabulary:,} word pieces, windows of {recipe.max_pieces} pieces. Mean loss of each epoch of
+the last stage: {", ".join(f"{loss:.4f}" for loss in report.epoch_losses)}.
 {held_out(report)}"""
 
 
 def deciding(recipe: Recipe) -> str:
-    """Say which head decides."""
-    if isinstance(recipe.decides, str):
-        said = f"`{recipe.decides}` decides"
-    else:
-        said = ", ".join(f"`{head}` decides for {label}" for label, head in recipe.decides.items())
-    return f"One encoder with a head for each annotation guideline; {said}, unless another head is asked for."
+    """Say which head decides for which labels."""
+    labels: dict[str, list[str]] = {}
+    for label, head in recipe.deciding.items():
+        labels.setdefault(head, []).append(label)
+    said = "; ".join(f"`{head}` decides for {', '.join(decided)}" for head, decided in labels.items())
+    return f"One encoder with a head for each annotation guideline. {said}; any head can be asked for (`NAME:HEAD`)."
 
 
 def stages(recipe: Recipe) -> str:
