@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotate.cuda_encoder import CudaEncoder
-from annotate.decode import HeadsDecoder, WordSpan
+from annotate.decode import HeadsDecoder, WordSpans
 from annotate.folder import TaggerFolder
 from annotate.forward import ForwardPass, Run
 from annotate.loading import load_encoder
 from annotate.precision import ComputeSettings
 from annotate.windows import pack_windows
-from annotate.words import open_words, word_bounds
+from annotate.words import open_words, span_bounds
 from comention.errors import AnnotatorError
 from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAnnotation
 
@@ -40,6 +40,8 @@ SENTENCES_AT_ONCE = 2048
 
 PORTIONS_AT_ONCE = 3
 """How many portions are under way together: one each in tokenising, forward pass and decoding."""
+
+_NOTHING = SentenceAnnotation()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,32 +145,59 @@ class BertAnnotator:
     ) -> list[SentenceAnnotation]:
         """Turn the logits of the portion's words, [words, tags], into one result for each sentence."""
         words_before = np.concatenate([[0], np.cumsum(tokens.starts)])
-        found = self._decoder.decode(logits, words_before[tokens.bounds])
-        nothing = SentenceAnnotation()
-        results = []
-        for index, spans in enumerate(found):
-            if index in failures:
-                results.append(SentenceAnnotation(status=AnnotationStatus.FAILED, detail=failures[index]))
-            elif spans:
-                pieces = slice(tokens.bounds[index], tokens.bounds[index + 1])
-                at, until = word_bounds(sentences[index], tokens.encodings[index], tokens.starts[pieces])
-                results.append(SentenceAnnotation(mentions=_mentions(spans, at, until)))
-            else:
-                results.append(nothing)
+        spans = self._decoder.decode(logits, words_before[tokens.bounds])
+        if failures:
+            spans = spans.chosen(~np.isin(spans.sentences, list(failures)))
+        results = [_NOTHING] * len(sentences)
+        for index, mentions in _mentions(spans, *_places(sentences, tokens, spans)):
+            results[index] = SentenceAnnotation(mentions=mentions)
+        for index, reason in failures.items():
+            results[index] = SentenceAnnotation(status=AnnotationStatus.FAILED, detail=reason)
         return results
 
 
-def _mentions(spans: Sequence[WordSpan], at: Sequence[int], until: Sequence[int]) -> tuple[Mention, ...]:
-    """Return spans of words as mentions in their order, one for each offsets and label."""
-    found: dict[tuple[int, int, str], float] = {}
-    for span in spans:
-        key = (at[span.first], until[span.end - 1], span.label)
-        if key[0] < key[1]:  # heads may agree once their labels have one name
-            found[key] = max(span.score, found.get(key, 0.0))
-    return tuple(
-        Mention(start_char=start, end_char=end, label=label, score=found[start, end, label])
-        for start, end, label in sorted(found)
-    )
+def _places(sentences: Sequence[str], tokens: _Tokens, spans: WordSpans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where spans of words start and end in their sentences, in code points."""
+    start, stop = tokens.bounds[spans.sentences], tokens.bounds[spans.sentences + 1]
+    # Where each word begins, and what begins behind the last.
+    pieces = np.append(np.flatnonzero(tokens.starts), len(tokens.ids))
+    # A sentence may begin with pieces of no word: they belong to none, and not to the last word of the one before.
+    first_words = (pieces[spans.firsts] - start, np.minimum(pieces[spans.firsts + 1], stop) - start)
+    last_words = (pieces[spans.ends - 1] - start, np.minimum(pieces[spans.ends], stop) - start)
+    places = [
+        span_bounds(sentences[index], tokens.encodings[index], (first, behind), (last, end))
+        for index, first, behind, last, end in zip(
+            *(column.tolist() for column in (spans.sentences, *first_words, *last_words)), strict=True
+        )
+    ]
+    at, until = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    return at, until
+
+
+def _mentions(
+    spans: WordSpans, at: NDArray[np.int64], until: NDArray[np.int64]
+) -> Iterator[tuple[int, tuple[Mention, ...]]]:
+    """Yield the sentences that have mentions with these in order, one for each offsets and label.
+
+    Heads may agree once their labels have one name; the higher score holds.
+    """
+    order = np.lexsort((spans.labels, until, at, spans.sentences))
+    order = order[at[order] < until[order]]
+    if len(order) == 0:
+        return
+    keys = np.stack([spans.sentences[order], at[order], until[order], spans.labels[order]])
+    new = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
+    owners, starts, ends, labels = keys[:, new]
+    scores = np.maximum.reduceat(spans.scores[order], new)
+    mentions = [
+        Mention(start_char=start, end_char=end, label=spans.names[label], score=score)
+        for start, end, label, score in zip(
+            starts.tolist(), ends.tolist(), labels.tolist(), scores.tolist(), strict=True
+        )
+    ]
+    firsts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
+    for first, behind in zip(firsts, [*firsts[1:], len(mentions)], strict=True):
+        yield int(owners[first]), tuple(mentions[first:behind])
 
 
 def _digest(fields: Mapping[str, object]) -> str:

@@ -85,21 +85,28 @@ class FoundWords:
         return begins
 
 
-def word_bounds(text: str, encoding: Encoding, starts: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
-    """Return where each word of a tokenised text starts and ends, in code points, without the space around it.
+def span_bounds(
+    text: str, encoding: Encoding, first: tuple[int, int], last: tuple[int, int]
+) -> tuple[int, int]:
+    """Return where a span of words of a tokenised text starts and ends, in code points, without the space around it.
 
-    ``starts`` masks the pieces that begin a word. A word ends after the combining marks that follow it, which a
-    normaliser drops.
+    ``first`` and ``last`` are the first piece and the one behind the last, of the span's first and last word. A word ends
+    after the combining marks that follow it, which a normaliser drops.
     """
-    offsets = encoding.offsets
-    firsts = np.flatnonzero(starts).tolist()
-    at, until = [], []
-    for first, behind in zip(firsts, [*firsts, len(offsets)][1:], strict=bool(firsts)):
-        shown = [bounds for bounds in offsets[first:behind] if not all(map(_is_blank, text[slice(*bounds)]))]
-        start, end = _without_space(text, shown[0][0], shown[-1][1]) if shown else offsets[first]
-        at.append(start)
-        until.append(_with_marks(text, end))
-    return at, until
+    start, end = encoding.token_to_chars(first[0])
+    if start >= end or _is_blank(text[start]):
+        start, _ = _shown(text, encoding, *first)
+    before, end = encoding.token_to_chars(last[1] - 1)
+    if before >= end or _is_blank(text[end - 1]):
+        _, end = _shown(text, encoding, *last)
+    return start, _with_marks(text, end)
+
+
+def _shown(text: str, encoding: Encoding, first: int, behind: int) -> tuple[int, int]:
+    """Return where what the pieces of a word show starts and ends."""
+    offsets = encoding.offsets[first:behind]
+    shown = [bounds for bounds in offsets if not all(map(_is_blank, text[slice(*bounds)]))]
+    return _without_space(text, shown[0][0], shown[-1][1]) if shown else offsets[0]
 
 
 def open_words(folder: Path) -> Words:
