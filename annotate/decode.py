@@ -153,20 +153,21 @@ class TagDecoder:
         longest = int(lengths[0])
         # Word by word through all sentences; those that have the word are the first ones.
         having = np.searchsorted(-lengths, -np.arange(longest), side="left").tolist()
-        best = np.where(self._may_start, scores[starts], _FORBIDDEN)
-        back = []
+        best = [np.where(self._may_start, scores[starts], _FORBIDDEN)]
         for word in range(1, longest):
             some = slice(having[word])
-            paths = best[some, :, None] + self._transitions
-            back.append(paths.argmax(axis=1))
-            best[some] = paths.max(axis=1) + scores[starts[some] + word]
-        tag = np.where(self._may_end, best, 2 * _FORBIDDEN).argmax(axis=1)
+            # [before, sentence, after]: the first axis is the one that numpy is fast to go along
+            paths = best[-1][some].T[:, :, None] + self._transitions[:, None, :]
+            best.append(np.maximum.reduce(paths) + scores[starts[some] + word])
+        last = np.empty((len(lengths), len(self._may_end)))
+        for word in range(longest):
+            last[: having[word]] = best[word]
+        tag = np.where(self._may_end, last, 2 * _FORBIDDEN).argmax(axis=1)
         tags = np.empty(len(scores), dtype=np.int64)
         tags[ends - 1] = tag
-        rows = np.arange(len(lengths))
         for word in range(longest - 1, 0, -1):
             some = slice(having[word])
-            tag[some] = back[word - 1][rows[some], tag[some]]
+            tag[some] = (best[word - 1][some] + self._transitions.T[tag[some]]).argmax(axis=1)
             tags[starts[some] + word - 1] = tag[some]
         return tags
 

@@ -158,17 +158,21 @@ class BertAnnotator:
 
 def _places(sentences: Sequence[str], tokens: _Tokens, spans: WordSpans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where spans of words start and end in their sentences, in code points."""
+    encodings = tokens.encodings
     start, stop = tokens.bounds[spans.sentences], tokens.bounds[spans.sentences + 1]
     # Where each word begins, and what begins behind the last.
     pieces = np.append(np.flatnonzero(tokens.starts), len(tokens.ids))
     # A sentence may begin with pieces of no word: they belong to none, and not to the last word of the one before.
-    first_words = (pieces[spans.firsts] - start, np.minimum(pieces[spans.firsts + 1], stop) - start)
-    last_words = (pieces[spans.ends - 1] - start, np.minimum(pieces[spans.ends], stop) - start)
+    columns = (
+        spans.sentences,
+        pieces[spans.firsts] - start,
+        np.minimum(pieces[spans.firsts + 1], stop) - start,
+        pieces[spans.ends - 1] - start,
+        np.minimum(pieces[spans.ends], stop) - start,
+    )
     places = [
-        span_bounds(sentences[index], tokens.encodings[index], (first, behind), (last, end))
-        for index, first, behind, last, end in zip(
-            *(column.tolist() for column in (spans.sentences, *first_words, *last_words)), strict=True
-        )
+        span_bounds(sentences[index], encodings[index], first, behind, last, end)
+        for index, first, behind, last, end in zip(*(column.tolist() for column in columns), strict=True)
     ]
     at, until = np.array(places, dtype=np.int64).reshape(-1, 2).T
     return at, until

@@ -23,6 +23,9 @@ from comention.errors import AnnotatorError
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
+_FIRST_MARK = "\u0300"
+"""No combining mark stands before it in Unicode, and most texts have none behind it."""
+
 
 class Words(Protocol):
     """A tokenizer, the special pieces that its model wants around a window, and the way to words."""
@@ -85,21 +88,21 @@ class FoundWords:
         return begins
 
 
-def span_bounds(
-    text: str, encoding: Encoding, first: tuple[int, int], last: tuple[int, int]
-) -> tuple[int, int]:
+def span_bounds(text: str, encoding: Encoding, first: int, behind: int, last: int, end: int) -> tuple[int, int]:
     """Return where a span of words of a tokenised text starts and ends, in code points, without the space around it.
 
-    ``first`` and ``last`` are the first piece and the one behind the last, of the span's first and last word. A word ends
+    Its first word has the pieces from ``first`` to ``behind``, its last word those from ``last`` to ``end``. A word ends
     after the combining marks that follow it, which a normaliser drops.
     """
-    start, end = encoding.token_to_chars(first[0])
-    if start >= end or _is_blank(text[start]):
-        start, _ = _shown(text, encoding, *first)
-    before, end = encoding.token_to_chars(last[1] - 1)
-    if before >= end or _is_blank(text[end - 1]):
-        _, end = _shown(text, encoding, *last)
-    return start, _with_marks(text, end)
+    at, until = encoding.token_to_chars(first)
+    if at >= until or _is_blank(text[at]):
+        at, _ = _shown(text, encoding, first, behind)
+    start, until = encoding.token_to_chars(end - 1)
+    if start >= until or _is_blank(text[until - 1]):
+        _, until = _shown(text, encoding, last, end)
+    if until < len(text) and text[until] >= _FIRST_MARK:
+        until = _with_marks(text, until)
+    return at, until
 
 
 def _shown(text: str, encoding: Encoding, first: int, behind: int) -> tuple[int, int]:

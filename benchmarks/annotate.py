@@ -197,6 +197,8 @@ def measure_model(
         found["forward_seconds"] = ours.call("forward_seconds", for_ours, 3)
         found["flops"] = flops
         found["stages"] = ours.call("stages", for_ours)
+        found["host_seconds"] = ours.call("host_seconds", for_ours, plan.runs)
+        found["host_sentences"] = len(for_ours)
         if variants:
             found["variants"] = ours.call("variants", for_ours)
         compared = _repeat(sentences, min(len(sentences), plan.compared[model]))
@@ -250,7 +252,9 @@ def first_sentence_seconds(device: str) -> float:
 
 
 def _rows(model: str, found: dict, *, on_gpu: bool) -> list[Row]:
-    rates, stages, flops = found["sentences_per_second"], found["stages"], found["flops"]
+    rates, stages, flops, host = (
+        found[name] for name in ("sentences_per_second", "stages", "flops", "host_seconds")
+    )
     whole = flops / statistics.median(found["seconds"]["ours"]) / found["peak_flops"]
     forward = flops / found["forward_seconds"] / found["peak_flops"]
     worked = found["processor_ms_per_sentence"]
@@ -278,6 +282,10 @@ def _rows(model: str, found: dict, *, on_gpu: bool) -> list[Row]:
         Row(
             name=f"{model}: tokenise / forward / decode",
             figure=" / ".join(f"{stages[stage]:.0%}" for stage in ("tokenise", "forward", "decode")),
+        ),
+        Row(
+            name=f"{model}: host path, us a sentence: tokenizer + Python and arrays",
+            figure=" + ".join(f"{1e6 * host[part] / found['host_sentences']:.1f}" for part in ("tokenizer", "rest")),
         ),
         Row(name=f"{model}: share of the matrix peak, forward pass alone", figure=f"{forward:.0%}"),
     ]

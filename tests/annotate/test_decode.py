@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from annotate.decode import TagDecoder, WordSpan
+from annotate import decode as decode_module
+from annotate.decode import HeadsDecoder, TagDecoder, WordSpans, _round
 from annotate.folder import head_tags
 from annotate.labels import Scheme, TagSet
 
@@ -27,8 +30,29 @@ def logits(*tags: str, margin: float = 10.0) -> np.ndarray:
     return rows
 
 
+class WordSpan(NamedTuple):
+    first: int
+    end: int
+    label: str
+    score: float
+
+
+def by_sentence(spans: WordSpans, bounds: Sequence[int]) -> list[list[WordSpan]]:
+    """Return the mentions of each sentence, in words of that sentence."""
+    sentences: list[list[WordSpan]] = [[] for _ in range(len(bounds) - 1)]
+    columns = (spans.sentences, spans.firsts, spans.ends, spans.labels, spans.scores)
+    for sentence, first, end, label, score in zip(*(column.tolist() for column in columns), strict=True):
+        at = int(bounds[sentence])
+        sentences[sentence].append(WordSpan(first - at, end - at, spans.names[label], score))
+    return sentences
+
+
+def decode_all(rows: np.ndarray, bounds: Sequence[int], tags: TagSet | None = None) -> list[list[WordSpan]]:
+    return by_sentence(TagDecoder(tags or bio(TAGS)).decode(rows, np.array(bounds)), bounds)
+
+
 def decode(rows: np.ndarray) -> list[WordSpan]:
-    (spans,) = TagDecoder(bio(TAGS)).decode(rows, np.array([0, len(rows)]))
+    (spans,) = decode_all(rows, [0, len(rows)])
     return spans
 
 
@@ -46,7 +70,7 @@ def test_adjacent_mentions_of_one_label_stay_apart():
 
 def test_a_mention_may_end_with_its_sentence_and_another_begin_the_next():
     rows = logits("O", "B-Drug", "B-Drug", "O")
-    first, second = TagDecoder(bio(TAGS)).decode(rows, np.array([0, 2, 4]))
+    first, second = decode_all(rows, [0, 2, 4])
     assert plain(first) == [(1, 2, "Drug")]
     assert plain(second) == [(0, 1, "Drug")]
 
@@ -54,7 +78,7 @@ def test_a_mention_may_end_with_its_sentence_and_another_begin_the_next():
 def test_an_inside_tag_never_continues_the_mention_of_the_sentence_before():
     rows = np.concatenate([logits("B-Drug"), logits("I-Drug", margin=1.0)])
     rows[1, TAGS.index("O")] = 0.9
-    first, second = TagDecoder(bio(TAGS)).decode(rows, np.array([0, 1, 2]))
+    first, second = decode_all(rows, [0, 1, 2])
     assert plain(first) == [(0, 1, "Drug")]
     assert second == []
 
@@ -67,8 +91,8 @@ def test_an_inside_tag_of_another_label_does_not_extend_a_mention():
 
 def test_sentences_without_words_have_no_mentions():
     rows = logits("B-Drug")
-    assert TagDecoder(bio(TAGS)).decode(rows, np.array([0, 0, 1, 1])) == [[], decode(rows), []]
-    assert TagDecoder(bio(TAGS)).decode(rows[:0], np.array([0, 0])) == [[]]
+    assert decode_all(rows, [0, 0, 1, 1]) == [[], decode(rows), []]
+    assert decode_all(rows[:0], [0, 0]) == [[]]
 
 
 def test_the_score_is_the_least_probability_among_the_words():
@@ -82,7 +106,7 @@ def test_the_score_is_the_least_probability_among_the_words():
 def test_the_order_of_the_tags_does_not_matter():
     tags = ("I-Drug", "B-Drug", "O")
     rows = np.array([[0, 5, 1], [5, 1, 0], [0, 1, 5]], dtype=np.float32)
-    (spans,) = TagDecoder(bio(tags)).decode(rows, np.array([0, 3]))
+    (spans,) = decode_all(rows, [0, 3], bio(tags))
     assert plain(spans) == [(0, 2, "Drug")]
 
 
@@ -140,7 +164,7 @@ def test_the_result_is_the_best_of_all_allowed_sequences(scheme: Scheme, data: s
 
     sequences = itertools.product(range(len(names)), repeat=len(rows))
     best = max(worth(tags) for tags in sequences if is_allowed(scheme, [names[tag] for tag in tags]))
-    (spans,) = TagDecoder(TagSet(tags=names, scheme=scheme)).decode(rows, np.array([0, len(rows)]))
+    (spans,) = decode_all(rows, [0, len(rows)], TagSet(tags=names, scheme=scheme))
     chosen = spelled(scheme, len(rows), spans)
     if scheme is Scheme.IOB1:  # a B where I would do says the same, and may be worth more
         chosen = [
@@ -157,15 +181,15 @@ def _starts(words: int, spans: list[WordSpan]) -> list[bool]:
 @given(data=st.data())
 def test_sentences_decoded_together_get_what_each_gets_alone(data: st.DataObject):
     scheme = data.draw(st.sampled_from(list(SCHEMES)))
-    decoder = TagDecoder(TagSet(tags=SCHEMES[scheme], scheme=scheme))
+    tags = TagSet(tags=SCHEMES[scheme], scheme=scheme)
     lengths = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6))
     shape = (sum(lengths), len(SCHEMES[scheme]))
     rows = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(-4, 4, width=32)))
-    bounds = np.concatenate([[0], np.cumsum(lengths)])
-    together = decoder.decode(rows, bounds)
+    bounds = [0, *itertools.accumulate(lengths)]
+    together = decode_all(rows, bounds, tags)
     for number, length in enumerate(lengths):
         part = rows[bounds[number] : bounds[number + 1]]
-        assert together[number] == decoder.decode(part, np.array([0, length]))[0]
+        assert together[number] == decode_all(part, [0, length], tags)[0]
 
 
 @pytest.mark.parametrize(
@@ -180,5 +204,81 @@ def test_sentences_decoded_together_get_what_each_gets_alone(data: st.DataObject
 def test_each_scheme_joins_words_in_its_way(scheme: Scheme, tags: str, expected: list[tuple[int, int, str]]):
     names = SCHEMES[scheme]
     rows = np.array([[9.0 * (tag == name) for name in names] for tag in tags.split()], dtype=np.float32)
-    (spans,) = TagDecoder(TagSet(tags=names, scheme=scheme)).decode(rows, np.array([0, len(rows)]))
+    (spans,) = decode_all(rows, [0, len(rows)], TagSet(tags=names, scheme=scheme))
     assert plain(spans) == expected
+
+
+def one_word_after_another(rows: np.ndarray, tags: TagSet, names: Mapping[str, str]) -> list[WordSpan]:
+    """Decode one sentence of one head in the plainest way: what the arrays are to give, to the last bit."""
+    follows = TagDecoder(tags)._may_follow
+    outside = tags.tags.index("O")
+    exact = rows.astype(np.float64)
+    exact = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
+    best, back = [np.where(follows[outside], exact[0], -1e30)], []
+    for word in exact[1:]:
+        paths = best[-1][:, None] + np.where(follows, 0.0, -1e30)
+        back.append(paths.argmax(axis=0))
+        best.append(paths.max(axis=0) + word)
+    path = [int(np.where(follows[:, outside], best[-1], -2e30).argmax())]
+    for before in reversed(back):
+        path.append(int(before[path[-1]]))
+    spans: list[tuple[int, int, str]] = []
+    last = "O"
+    for word, tag in enumerate(tags.tags[index] for index in reversed(path)):
+        fresh = tags.scheme in (Scheme.IO, Scheme.IOB1) and last[2:] != tag[2:]
+        if tag[0] in "BU" or (tag[0] == "I" and fresh):
+            spans.append((word, word + 1, tag[2:]))
+        elif tag != "O":
+            spans[-1] = (spans[-1][0], word + 1, tag[2:])
+        last = tag
+    probabilities = [
+        float(np.exp(row[tag] - row.max() - np.log(np.exp(row - row.max()).sum())))
+        for row, tag in zip(rows.astype(np.float64), reversed(path), strict=True)
+    ]
+    return [
+        WordSpan(first, end, names[label], round(min(probabilities[first:end]), 4))
+        for first, end, label in spans
+        if label in names
+    ]
+
+
+@given(seed=st.integers(0, 10**6), spread=st.sampled_from([0.3, 3.0, 30.0]), outside=st.sampled_from([0.0, 4.0]))
+@pytest.mark.parametrize("paths", [1, 1 << 20])
+def test_heads_decoded_as_arrays_give_what_one_word_after_another_gives(
+    paths: int, seed: int, spread: float, outside: float
+):
+    chooser = np.random.default_rng(seed)
+    chosen = [list(SCHEMES)[index] for index in chooser.integers(0, len(SCHEMES), chooser.integers(1, 4))]
+    heads = [TagSet(tags=SCHEMES[scheme], scheme=scheme) for scheme in chosen]
+    names = [{"X": "Drug", "Y": "Condition"}, {"Y": "Drug", "Z": "Z"}, {"X": "X"}][: len(heads)]
+    lengths = chooser.integers(0, 20, chooser.integers(1, 12)).tolist()
+    bounds = [0, *itertools.accumulate(lengths)]
+    rows = chooser.normal(scale=spread, size=(bounds[-1], sum(len(head.tags) for head in heads))).astype(np.float32)
+    rows[:, heads[0].tags.index("O")] += outside * spread
+    with mock.patch.object(decode_module, "_MOST_PATHS", paths):
+        found = by_sentence(HeadsDecoder(heads, names).decode(rows, np.array(bounds)), bounds)
+    columns = [0, *itertools.accumulate(len(head.tags) for head in heads)]
+    expected = [
+        [
+            span
+            for head, named, at in zip(heads, names, columns, strict=False)
+            for span in one_word_after_another(rows[start:end, at : at + len(head.tags)], head, named)
+        ]
+        if start < end
+        else []
+        for start, end in itertools.pairwise(bounds)
+    ]
+    assert found == expected
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.integers(0, 20_000).map(lambda number: number / 20_000)), max_size=50))
+def test_scores_are_rounded_as_python_rounds(scores: list[float]):
+    assert _round(np.array(scores, dtype=np.float64)).tolist() == [round(score, 4) for score in scores]
+
+
+def test_a_label_that_no_head_decides_is_left_out_and_names_are_sorted():
+    decoder = HeadsDecoder([bio(TAGS), bio(TAGS)], [{"Drug": "Taxon"}, {"Condition": "Gene"}])
+    rows = np.tile(logits("B-Drug", "B-Condition"), 2)
+    assert decoder.names == ("Gene", "Taxon")
+    (spans,) = by_sentence(decoder.decode(rows, np.array([0, 2])), [0, 2])
+    assert plain(spans) == [(0, 1, "Taxon"), (1, 2, "Gene")]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from annotate.folder import open_folder
-from annotate.words import FoundWords, MarkedWords, open_words, word_bounds
+from annotate.words import FoundWords, MarkedWords, Words, open_words, span_bounds
 from comention.errors import AnnotatorError
 from tests.annotate.models import make_shape, make_tokenizer, write_hub_folder
 from tests.annotate.other_models import byte_level, sentence_pieces, word_pieces
@@ -35,6 +37,17 @@ def old_folder(tmp_path: Path) -> Callable[..., Path]:
 
 def tokens(path: Path, text: str) -> list[str]:
     return list(open_words(path).tokenizer.encode(text, add_special_tokens=False).tokens)
+
+
+def seen(words: Words, text: str) -> list[str]:
+    """Return the words of a text, each by itself."""
+    encoding = words.tokenizer.encode(text, add_special_tokens=False)
+    firsts = np.flatnonzero(words.starts([text], [encoding], np.array(encoding.ids, dtype=np.int64))).tolist()
+    bounds = [
+        span_bounds(text, encoding, first, behind, first, behind)
+        for first, behind in itertools.pairwise([*firsts, len(encoding)])
+    ]
+    return [text[start:end] for start, end in bounds]
 
 
 def test_a_list_of_word_pieces_gives_the_tokenizer_that_transformers_makes(old_folder: Callable[..., Path]):
@@ -98,9 +111,7 @@ def test_transformers_makes_a_tokenizer_of_other_vocabularies(tmp_path: Path):
     words = open_words(path)
     assert isinstance(words, FoundWords)
     text = "aspirin, (rash)"
-    encoding = words.tokenizer.encode(text, add_special_tokens=False)
-    at, until = word_bounds(text, encoding, words.starts(text, encoding))
-    assert [text[a:b] for a, b in zip(at, until, strict=True)] == ["aspirin", ",", "(", "rash", ")"]
+    assert seen(words, text) == ["aspirin", ",", "(", "rash", ")"]
 
 
 def test_a_folder_without_a_tokenizer_is_refused(random_folder: Path, tmp_path: Path):
@@ -129,9 +140,7 @@ TEXTS = {
 def test_every_kind_of_tokenizer_sees_the_words_of_bert(make: Callable[[], object], text: str):
     tokenizer = make()
     words = MarkedWords(tokenizer) if make is word_pieces else FoundWords(tokenizer)
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    at, until = word_bounds(text, encoding, words.starts(text, encoding))
-    assert [text[a:b] for a, b in zip(at, until, strict=True)] == TEXTS[text]
+    assert seen(words, text) == TEXTS[text]
 
 
 def test_special_pieces_are_those_of_the_tokenizers_own_form():
