@@ -215,13 +215,15 @@ def _first_words(logits: NDArray[np.float32], bounds: NDArray[np.int64]) -> NDAr
 
 def _owners(words: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the sentence of each word."""
-    return np.searchsorted(bounds, words, side="right") - 1
+    owners: NDArray[np.int64] = np.searchsorted(bounds, words, side="right") - 1
+    return owners
 
 
 def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the numbers of all ranges, one range after another."""
     offsets = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) + np.repeat(starts - offsets, lengths)
+    ranges: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - offsets, lengths)
+    return ranges
 
 
 def _may_follow(scheme: Scheme, before: str, after: str) -> bool:

@@ -94,10 +94,10 @@ def span_bounds(text: str, encoding: Encoding, first: int, behind: int, last: in
     Its first word has the pieces from ``first`` to ``behind``, its last word those from ``last`` to ``end``. A word ends
     after the combining marks that follow it, which a normaliser drops.
     """
-    at, until = encoding.token_to_chars(first)
+    at, until = encoding.token_to_chars(first) or (0, 0)
     if at >= until or _is_blank(text[at]):
         at, _ = _shown(text, encoding, first, behind)
-    start, until = encoding.token_to_chars(end - 1)
+    start, until = encoding.token_to_chars(end - 1) or (0, 0)
     if start >= until or _is_blank(text[until - 1]):
         _, until = _shown(text, encoding, last, end)
     if until < len(text) and text[until] >= _FIRST_MARK:

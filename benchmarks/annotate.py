@@ -252,9 +252,7 @@ def first_sentence_seconds(device: str) -> float:
 
 
 def _rows(model: str, found: dict, *, on_gpu: bool) -> list[Row]:
-    rates, stages, flops, host = (
-        found[name] for name in ("sentences_per_second", "stages", "flops", "host_seconds")
-    )
+    rates, stages, flops, host = (found[name] for name in ("sentences_per_second", "stages", "flops", "host_seconds"))
     whole = flops / statistics.median(found["seconds"]["ours"]) / found["peak_flops"]
     forward = flops / found["forward_seconds"] / found["peak_flops"]
     worked = found["processor_ms_per_sentence"]

@@ -345,9 +345,9 @@ def _measured(function: Callable[[], object]) -> tuple[float, float]:
 
 
 def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
-    def timed(*arguments: Any) -> Any:
+    def timed(*arguments: Any, **options: Any) -> Any:
         began = time.perf_counter()
-        result = function(*arguments)
+        result = function(*arguments, **options)
         spent[name] += time.perf_counter() - began  # threads may lose a little of each other's
         return result
 
