@@ -161,7 +161,7 @@ def test_not_enough_memory_at_load_is_one_sentence(random_folder: Path, monkeypa
     )
     for error in (MemoryError(), RuntimeError(message)):
         monkeypatch.setattr(loading, "load_weights", mock.Mock(side_effect=error))
-        with pytest.raises(AnnotatorError, match=r"not enough memory to load .*random: free some"):
+        with pytest.raises(AnnotatorError, match=r"not enough memory on cpu to load .*random: free some"):
             load(random_folder)
     monkeypatch.setattr(loading, "load_weights", mock.Mock(side_effect=RuntimeError("shape mismatch")))
     with pytest.raises(AnnotatorError, match=r"do not fit its config\.json: shape mismatch"):

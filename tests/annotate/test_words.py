@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from annotate.folder import open_folder
@@ -99,7 +100,7 @@ def test_transformers_makes_a_tokenizer_of_other_vocabularies(tmp_path: Path):
     assert isinstance(words, FoundWords)
     text = "aspirin, (rash)"
     encoding = words.tokenizer.encode(text, add_special_tokens=False)
-    at, until = word_bounds(text, encoding, words.starts(text, encoding))
+    at, until = word_bounds(text, encoding, words.starts([text], [encoding], np.array(encoding.ids, dtype=np.int64)))
     assert [text[a:b] for a, b in zip(at, until, strict=True)] == ["aspirin", ",", "(", "rash", ")"]
 
 
@@ -130,7 +131,7 @@ def test_every_kind_of_tokenizer_sees_the_words_of_bert(make: Callable[[], objec
     tokenizer = make()
     words = MarkedWords(tokenizer) if make is word_pieces else FoundWords(tokenizer)
     encoding = tokenizer.encode(text, add_special_tokens=False)
-    at, until = word_bounds(text, encoding, words.starts(text, encoding))
+    at, until = word_bounds(text, encoding, words.starts([text], [encoding], np.array(encoding.ids, dtype=np.int64)))
     assert [text[a:b] for a, b in zip(at, until, strict=True)] == TEXTS[text]
 
 
