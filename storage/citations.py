@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 
-from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
-from comention.types import Citation, DeletedCitation, Sentence
+from comention.types import Citation, Correction, DeletedCitation, Journal, Sentence, Term
 from storage.copy import copy_rows
 from storage.database import driver
 from storage.runs import IngestCounts, IngestException
@@ -266,7 +268,7 @@ def _citation_row(item: ReadCitation, run_id: int) -> tuple[object, ...]:
         _json(record.mesh),
         _json(record.substances),
         _json(record.corrections),
-        Jsonb(dict(record.other_abstracts)),
+        _ENCODE(dict(record.other_abstracts)),
         record.vernacular_title,
         record.doi,
         record.pmc,
@@ -279,17 +281,32 @@ def _citation_row(item: ReadCitation, run_id: int) -> tuple[object, ...]:
     )
 
 
-def _json(value: object) -> Jsonb:
+def _json(value: object) -> str:
     """Write a kernel type, or a tuple of them, as JSON without the fields that say nothing."""
     if isinstance(value, tuple):
-        return Jsonb([_fields(item) for item in value])
-    return Jsonb(_fields(value))
+        return f"[{','.join(map(_term_json, value))}]" if value else "[]"
+    return _ENCODE(_fields(value))
+
+
+@lru_cache(maxsize=1 << 14)
+def _term_json(value: Term | Correction) -> str:
+    return _ENCODE(_fields(value))
 
 
 def _fields(value: object) -> dict[str, object]:
-    assert dataclasses.is_dataclass(value)  # noqa: S101 - only kernel types come here
-    assert not isinstance(value, type)  # noqa: S101
-    return {name: item for name, item in dataclasses.asdict(value).items() if item not in (None, False, (), [])}
+    pairs = zip(*_FIELDS_OF[type(value)](value), strict=True)
+    return {name: item for name, item in pairs if item or item == ""}
+
+
+def _getter(kind: type) -> Callable[[object], tuple[tuple[str, ...], tuple[object, ...]]]:
+    names = tuple(field.name for field in dataclasses.fields(kind))
+    values = attrgetter(*names)
+    return lambda value: (names, values(value))
+
+
+# Sixty of these stand in one citation: asdict, which copies deeply, took a third of the time of storing it.
+_FIELDS_OF = {kind: _getter(kind) for kind in (Correction, Journal, Term)}
+_ENCODE = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 def _stored(connection: Connection, pmids: list[int]) -> dict[int, _Stored]:
