@@ -159,8 +159,13 @@ def _counts(connection: Connection, run: RowMapping) -> IngestCounts:
 
 
 @contextmanager
-def open_run(database: Database, *, kind: str, source: str, source_key: str) -> Iterator[IngestRun]:
+def open_run(
+    database: Database, *, kind: str, source: str, source_key: str, requested: int | None = None
+) -> Iterator[IngestRun]:
     """Start a run, or take up the one that was interrupted; the source is ours alone while the block runs.
+
+    ``requested`` is how many records are asked for, where that is known before they are read; Postgres refuses to take a run
+    for done that has not accounted for each.
 
     A run that an exception leaves stays ``running`` and is taken up by the next call, unless the block finished it.
 
@@ -183,7 +188,7 @@ def open_run(database: Database, *, kind: str, source: str, source_key: str) -> 
             ) from error
         guard.commit()
         try:
-            yield _start(database, kind, source, source_key)
+            yield _start(database, kind, source, source_key, requested)
         finally:
             if not guard.invalidated:
                 guard.execute(
@@ -192,19 +197,19 @@ def open_run(database: Database, *, kind: str, source: str, source_key: str) -> 
                 guard.commit()
 
 
-def _start(database: Database, kind: str, source: str, source_key: str) -> IngestRun:
+def _start(database: Database, kind: str, source: str, source_key: str, requested: int | None) -> IngestRun:
     with database.transaction() as connection:
         row = _last_run(connection, source_key)
         if row is not None and row["status"] != "done":
             connection.execute(
                 update(ingest_run)
                 .where(ingest_run.c.id == row["id"])
-                .values(status="running", detail=None, source=source, finished_at=None)
+                .values(status="running", detail=None, source=source, finished_at=None, requested=requested)
             )
             return IngestRun(database, row["id"], source_key, _counts(connection, row))
         started = connection.execute(
             insert(ingest_run)
-            .values(kind=kind, source=source, source_key=source_key, program_version=__version__)
+            .values(kind=kind, source=source, source_key=source_key, program_version=__version__, requested=requested)
             .returning(ingest_run.c.id)
         )
         return IngestRun(database, int(started.scalar_one()), source_key, IngestCounts())
