@@ -131,6 +131,25 @@ def find_finished_run(database: Database, source_key: str) -> FinishedRun | None
         return FinishedRun(run_id=row["id"], finished_at=row["finished_at"], counts=_counts(connection, row))
 
 
+def find_finished_release(database: Database, name: str) -> FinishedRun | None:
+    """Return the last run that read a file of this name to its end, by whatever version: NLM never changes a numbered file."""
+    with database.transaction() as connection:
+        row = (
+            connection.execute(
+                select(ingest_run)
+                .where(ingest_run.c.source == name, ingest_run.c.status == "done")
+                .where(ingest_run.c.kind.in_(("file", "baseline", "updates")))
+                .order_by(ingest_run.c.id.desc())
+                .limit(1)
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            return None
+        return FinishedRun(run_id=row["id"], finished_at=row["finished_at"], counts=_counts(connection, row))
+
+
 def _last_run(connection: Connection, source_key: str) -> RowMapping | None:
     """Return the last run over a source by this program's version: another one may read the records differently."""
     return (
