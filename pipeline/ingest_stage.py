@@ -43,6 +43,15 @@ class SourceReport:
         return self.failure is None and not self.counts.refused
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunName:
+    """How a run stands in the ledger; the same ``source_key`` again takes an interrupted run up."""
+
+    kind: str
+    source: str
+    source_key: str
+
+
 def ingest_file(
     database: Database,
     path: Path,
@@ -78,16 +87,26 @@ def ingest_pmids(
     splitter: Splitter,
     *,
     query: str | None = None,
+    ledger: RunName | None = None,
+    on_run: Callable[[int], None] = lambda run_id: None,
     on_progress: OnProgress | None = None,
 ) -> SourceReport:
-    """Fetch citations from NCBI and store them; a PMID that NCBI does not return is in the ledger as missing."""
+    """Fetch citations from NCBI and store them; a PMID that NCBI does not return is in the ledger as missing.
+
+    ``ledger`` says under which name the run stands there, where that is not the query or the PMIDs; ``on_run`` is told its
+    number before anything is fetched.
+    """
     wanted = sorted(set(pmids))
-    digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()
-    source = query if query is not None else _summary(wanted)
-    kind = "pmids" if query is None else "query"
-    source_key = f"{kind}:{query or ''}:{digest}"
-    with open_run(database, kind=kind, source=source, source_key=source_key, requested=len(wanted)) as run:
-        return _ingest(database, run, source, pubmed.fetch(wanted[run.done :]), splitter, on_progress)
+    if ledger is None:
+        digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()
+        kind = "pmids" if query is None else "query"
+        source = query if query is not None else _summary(wanted)
+        ledger = RunName(kind=kind, source=source, source_key=f"{kind}:{query or ''}:{digest}")
+    with open_run(
+        database, kind=ledger.kind, source=ledger.source, source_key=ledger.source_key, requested=len(wanted)
+    ) as run:
+        on_run(run.run_id)
+        return _ingest(database, run, ledger.source, pubmed.fetch(wanted[run.done :]), splitter, on_progress)
 
 
 def printable(text: str) -> str:

@@ -7,17 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from comention import __version__
-from comention.errors import SourceBusyError
 from storage.copy import copy_rows
-from storage.database import Database, translated_errors
+from storage.database import Database
+from storage.locks import hold_lock
 from storage.schema import ingest_exception, ingest_run
-
-LOCK_WAIT = "10s"
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,29 +187,10 @@ def open_run(
     Raises:
         SourceBusyError: another process is bringing in the same source at this moment.
     """
-    with translated_errors(database.url), database.engine.connect() as guard:
-        # A session lock lives as long as this connection: Postgres releases it when the process is killed, though not before
-        # the statement that was running then has ended, so a repeated command waits a little.
-        guard.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_WAIT})
-        try:
-            guard.execute(
-                text("SELECT pg_advisory_lock(hashtext('comention.ingest'), hashtext(:key))"), {"key": source_key}
-            )
-        except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
-                raise
-            raise SourceBusyError(
-                f"another process is bringing in {source} at this moment: wait for it to end"
-            ) from error
-        guard.commit()
-        try:
-            yield _start(database, kind, source, source_key, requested)
-        finally:
-            if not guard.invalidated:
-                guard.execute(
-                    text("SELECT pg_advisory_unlock(hashtext('comention.ingest'), hashtext(:key))"), {"key": source_key}
-                )
-                guard.commit()
+    with hold_lock(
+        database, "comention.ingest", source_key, busy=f"another process is bringing in {source} at this moment"
+    ):
+        yield _start(database, kind, source, source_key, requested)
 
 
 def _start(database: Database, kind: str, source: str, source_key: str, requested: int | None) -> IngestRun:

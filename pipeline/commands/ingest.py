@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,33 @@ def updates(**options: Any) -> None:
     last, so repeated files and files out of order do no harm. A number that lacks between the first and the last is named.
     """
     _ingest_bulk("updates", **options)
+
+
+@ingest.command()
+@click.argument("text", metavar="TEXT")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Only what came to PubMed, or was changed, on that day or later.",
+)
+@json_option
+def query(text: str, since: dt.datetime | None, as_json: bool) -> None:
+    """Search PubMed and store what is found."""
+    from comention.settings import load_settings
+    from pipeline.fetching import ingest_from_ncbi
+    from storage.database import open_database
+
+    settings = load_settings()
+    with open_database(settings) as database, progress_bars() as progress:
+        report = ingest_from_ncbi(
+            database, settings, progress, query=text, since=None if since is None else since.date()
+        )
+    if as_json:
+        print_json({"sources": [report_document(report)]})
+    show_reports([report])
+    if not report.usable:
+        raise click.exceptions.Exit(1)
 
 
 def _ingest_bulk(

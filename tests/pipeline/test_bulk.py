@@ -18,7 +18,7 @@ from tests.builders import article_xml
 from tests.conftest import COMMAND, Comention, command_environment, run_command
 from tests.mirror import MirrorServer, Trouble, release, write_release
 
-PER_FILE = 1_300
+PER_FILE = 700
 CONTENT = (
     "SELECT pmid, version, text, record_hash, bulk_position, from_bulk FROM comention.citation ORDER BY pmid",
     "SELECT * FROM comention.section ORDER BY pmid, ordinal",
@@ -38,10 +38,10 @@ def contents(database: Database, *queries: str) -> list[list[tuple[object, ...]]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four files of a baseline, with their checksums."""
+    """Three files of a baseline, with their checksums."""
     folder = tmp_path_factory.mktemp("baseline")
     chance = random.Random(1)
-    for number in range(1, 5):
+    for number in range(1, 4):
         first = (number - 1) * PER_FILE + 1
         articles = [
             article_xml(pmid, " ".join(f"Word {chance.random()} of {pmid}." for _ in range(6)))
@@ -68,15 +68,15 @@ def test_a_baseline_read_by_two_processes_is_that_read_by_one(
 ) -> None:
     done = comention("ingest", "baseline", folder, "--processes", "2", "--json")
     assert done.status == 0, done.stderr
-    assert [source["new"] for source in done.document["sources"]] == [PER_FILE] * 4
+    assert [source["new"] for source in done.document["sources"]] == [PER_FILE] * 3
     assert contents(database, *CONTENT, LEDGER) == undisturbed
     again = comention("ingest", "baseline", folder)
-    assert "4 files were read before" in again.stderr
+    assert "3 files were read before" in again.stderr
     assert again.status == 0
     assert contents(database, *CONTENT, LEDGER) == undisturbed
 
 
-@pytest.mark.parametrize("committed", [1, 1_500, 3_000])
+@pytest.mark.parametrize("committed", [1, 900])
 def test_a_load_that_is_killed_and_given_again_ends_as_an_uninterrupted_one(
     comention: Comention,
     database: Database,

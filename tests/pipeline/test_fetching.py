@@ -39,9 +39,16 @@ def test_a_pmid_that_ncbi_does_not_return_is_listed_as_missing(comention: Coment
 
 
 def test_a_remark_of_pubmed_reaches_the_user(comention: Comention, ncbi: NcbiServer) -> None:
+    outcome = comention("run", "--query", '"lithium nonsense"', **ncbi_settings(ncbi))
+    assert "PubMed remarks: PubMed does not know the phrase 'lithium nonsense'" in outcome.stderr
+
+
+def test_a_field_that_pubmed_does_not_know_fails_the_command(comention: Comention, ncbi: NcbiServer) -> None:
     outcome = comention("run", "--query", "lithium[nonsense]", **ncbi_settings(ncbi))
-    assert "nonsense" in outcome.stderr
-    assert "Traceback" not in outcome.stderr
+    assert outcome.status == 1
+    assert "does not know the search field 'nonsense'" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert comention("status", "--json").document["citations"] == 0
 
 
 def test_without_an_address_nothing_is_asked(comention: Comention, ncbi: NcbiServer) -> None:
