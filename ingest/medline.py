@@ -89,17 +89,18 @@ def _parse_whole(window: RecordWindow, prolog: Prolog) -> Iterator[_Parsed]:
     parser = etree.XMLParser(
         encoding=prolog.encoding, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
     )
+    opening, closing = prolog.opening, prolog.closing
     while (piece := window.next_record()) is not None:
         try:
             if b"\0" in piece or len(piece) > MAX_RECORD_BYTES:
                 break
-            root = etree.fromstring(prolog.opening + _without_references(piece) + prolog.closing, parser)
+            root = etree.fromstring(opening + _without_references(piece) + closing, parser)
         except etree.XMLSyntaxError:
             break
         record = root[0] if len(root) == 1 else None
         if record is None or record.tag not in prolog.record_tags or (record.tail or root.text or "").strip():
             break
-        yield from _parse_element(record, prolog)
+        yield from _parse_element(record)
         window.release()
     window.take_back()
 
@@ -148,7 +149,9 @@ def _parse_pieces(window: RecordWindow, prolog: Prolog) -> Generator[_Parsed, No
                 raise _DamageError(f"it is longer than {MAX_RECORD_BYTES} bytes")
             parser.feed(piece)
             if (record := _finished_record(parser)) is not None:
-                yield from _parse_element(record, prolog)
+                if (parent := record.getparent()) is not None:
+                    yield from _refuse_strays(parent, prolog)
+                yield from _parse_element(record)
                 window.release()
                 return False
         if prolog.is_record:
@@ -174,13 +177,7 @@ def _finished_record(parser: XMLPullParser) -> _Element | None:
     return record
 
 
-def _parse_element(record: _Element, prolog: Prolog) -> Iterator[_Parsed]:
-    """Parse a record and free what came before it; it goes with the next, for the text after it is not read yet."""
-    parent = record.getparent()
-    if parent is not None and (len(parent) > 1 or parent.text):
-        yield from _refuse_strays(parent, prolog)
-        parent.text = None
-        del parent[:-1]
+def _parse_element(record: _Element) -> Iterator[_Parsed]:
     if record.tag in ("DeleteCitation", "DeleteDocument"):
         for element in record.iterchildren("PMID"):
             yield _attempt(parse_deletion, element)

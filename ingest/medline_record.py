@@ -333,7 +333,10 @@ def _citation(**values: Any) -> Citation:
     content_hash = _digest(_CANONICAL.encode([values["text"], outline]))
     # The hash of the text stands for the text, and is shorter.
     known = values | {"text": content_hash.hex()}
-    record_hash = _digest(_RECORD.join(f"{name}{_RECORD}{_flat(value)}" for name, value in known.items()))
+    parts = [
+        f"{name}{_RECORD}{value if type(value) is str else _flat(value)}" for name, value in known.items() if value
+    ]
+    record_hash = _digest(_RECORD.join(parts))
     return Citation(**values, content_hash=content_hash, record_hash=record_hash)
 
 
@@ -349,11 +352,7 @@ _RECORD, _GROUP, _UNIT, _ITEM = "\x1e", "\x1d", "\x1f", "\x1c"
 
 
 def _flat(value: Any) -> str:
-    """A field of a citation as one line; ``None`` and an empty text or list are one and the same."""
-    if not value:
-        return ""
-    if type(value) is str:
-        return value
+    """A field of a citation as one line."""
     if type(value) is tuple:
         return _GROUP.join([_FLAT[type(item)](item) for item in value])
     return _FLAT.get(type(value), str)(value)
