@@ -7,8 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.progress import Progress
+from typing import TYPE_CHECKING
 
 from comention.errors import SourceError
 from ingest.mirror import FolderMirror, Mirror, open_mirror
@@ -18,6 +17,9 @@ from pipeline.ingest_stage import SourceReport, ingest_file, printable
 from pipeline.ingest_workers import run_jobs
 from storage.database import Database
 from storage.runs import IngestCounts, find_finished_release
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SUBFOLDERS = {"baseline": "baseline", "updates": "updatefiles"}
 """Where the files of each kind are below a mirror's root."""

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import Progress
-
 from comention.errors import SourceError
 from pipeline.ingest_stage import SourceReport, ingest_file, printable
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from storage.database import Database
 
 

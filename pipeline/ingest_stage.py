@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comention.errors import FetchError, SourceError
 from comention.types import Citation, DeletedCitation, Record, RefusedRecord, Splitter
 from ingest.files import read_records, source_digest
-from ingest.pubmed import PubMed
 from ingest.releases import release_number
 from ingest.sentences import split_citation
 from storage.citations import delete_citations, save_citations
@@ -20,6 +20,9 @@ from storage.cooccurrence import fold_counts
 from storage.database import Database
 from storage.precedence import POSITIONS, ReadCitation
 from storage.runs import IngestCounts, IngestException, IngestRun, find_finished_run, open_run
+
+if TYPE_CHECKING:
+    from ingest.pubmed import PubMed
 
 BATCH_CITATIONS = 500
 """Citations stored in one transaction."""

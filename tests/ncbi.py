@@ -328,9 +328,12 @@ class Unlimited:
         """Return at once."""
 
 
-def busiest_second(moments: Iterable[float]) -> int:
-    """The highest number of ``moments`` (seconds) within any one second, wherever it begins."""
-    times = sorted(moments)
+def busiest_second(moments: Iterable[float], *, apart_from: Sequence[tuple[float, float]] = ()) -> int:
+    """The highest number of ``moments`` (seconds) within any one second, wherever it begins.
+
+    ``apart_from`` are stretches of which nothing is known, as those in which the machine did not let anybody run.
+    """
+    times = sorted(m for m in moments if not any(begin <= m <= end for begin, end in apart_from))
     busiest = first = 0
     for last, moment in enumerate(times):
         while moment - times[first] >= 1.0:
