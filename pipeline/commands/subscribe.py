@@ -26,10 +26,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 class _NameOrCommand(click.Group):
     """A group whose first word may be a new subscription's name instead of a command."""
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Take what is no command for a name, which `add` is given."""
+        return super().get_command(ctx, cmd_name) or (None if cmd_name.startswith("-") else self.commands["add"])
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Take what is no command for a name."""
+        """Hand a name on to `add`."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             return super().resolve_command(ctx, ["add", *args])
         return super().resolve_command(ctx, args)

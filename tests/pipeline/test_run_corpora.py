@@ -82,8 +82,8 @@ def test_every_real_file_is_accounted_for_also_the_deletions(
     with database.transaction() as connection:
         wrong = connection.execute(
             text(
-                "SELECT count(*) FILTER (WHERE status <> 'done' OR requested <> stored + unchanged + deleted + left_out + missing)"
-                ", count(*) FROM analysis.ingest_run"
+                "SELECT count(*) FILTER (WHERE status <> 'done' "
+                "OR requested <> stored + unchanged + deleted + left_out + missing), count(*) FROM analysis.ingest_run"
             )
         ).one()
         stored = connection.execute(text("SELECT count(*) FROM analysis.citation")).scalar_one()
