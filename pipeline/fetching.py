@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from pipeline.console import stderr_console
 from pipeline.ingest_stage import SourceReport, ingest_pmids
 
 if TYPE_CHECKING:
     from comention.settings import Settings
     from ingest.pubmed import PubMed
     from storage.database import Database
+
+
+class _Retries(logging.Handler):
+    """Says on stderr that a request is tried again, and why: a command that waits is no riddle."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message, which holds no API key."""
+        stderr_console().print(f"NCBI: {record.getMessage()}", markup=False, soft_wrap=True, style="dim")
 
 
 def open_pubmed(settings: Settings, on_warning: Callable[[str], None]) -> PubMed:
@@ -25,6 +35,10 @@ def open_pubmed(settings: Settings, on_warning: Callable[[str], None]) -> PubMed
     from ingest.pubmed import PubMed
     from ingest.rate_limit import limiter_for
 
+    logger = logging.getLogger("ingest.entrez")
+    if not any(isinstance(handler, _Retries) for handler in logger.handlers):
+        logger.addHandler(_Retries())
+        logger.setLevel(logging.INFO)
     redis_url = settings.redis.url.get_secret_value() if settings.redis.url else None
     return PubMed(settings.ncbi, limiter_for(settings.ncbi, redis_url), on_warning=on_warning)
 

@@ -13,14 +13,11 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from comention.errors import ComentionError
 from pipeline.ingest_stage import SourceReport
-from storage.database import Database
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
+from storage.database import Address, Database
 
 _PR_SET_PDEATHSIG = 1
 
@@ -100,7 +97,7 @@ def _listen(progress: SimpleQueue[int | None], on_records: Callable[[int], None]
 _worker: tuple[Database, SimpleQueue[int | None], Event]
 
 
-def _begin(url: URL, progress: SimpleQueue[int | None], stop: Event, parent: int) -> None:
+def _begin(address: Address, progress: SimpleQueue[int | None], stop: Event, parent: int) -> None:
     """Prepare a worker: it ends with its parent, even a killed one, and leaves Ctrl-C to it."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -108,7 +105,7 @@ def _begin(url: URL, progress: SimpleQueue[int | None], stop: Event, parent: int
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:  # it died before the kernel knew of our wish
         os._exit(1)
-    _worker = Database(url), progress, stop
+    _worker = Database(address), progress, stop
 
 
 def _run_job(job: IngestJob) -> SourceReport:
