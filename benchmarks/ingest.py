@@ -173,14 +173,16 @@ def _processor_seconds(home: Path) -> tuple[float, float]:
 
 
 _MEMORY = """
-import json, resource, sys
+import json, re, sys
 from pathlib import Path
 from ingest.sentences import RuleSplitter
 from pipeline.ingest_stage import ingest_file
 from storage.database import Database, parse_url
 database = Database(parse_url(sys.argv[1], connect_timeout=10))
 report = ingest_file(database, Path(sys.argv[2]), RuleSplitter())
-print(json.dumps([report.counts.new, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+# Not getrusage, whose peak includes what the parent had when it started this process.
+peak = int(re.search("VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())[1])
+print(json.dumps([report.counts.new, peak / 1024]))
 """
 
 
