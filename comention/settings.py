@@ -60,6 +60,10 @@ class NcbiSettings(_Group):
     base_url: str = Field(
         default="https://eutils.ncbi.nlm.nih.gov/entrez/eutils/", description="where the E-utilities are"
     )
+    mirror: str = Field(
+        default="https://ftp.ncbi.nlm.nih.gov/pubmed/",
+        description="where `baseline/` and `updatefiles/` are: an address with https:// or ftp://, or a folder",
+    )
     timeout: float = Field(default=60.0, gt=0, description="seconds to wait for an answer")
     attempts: int = Field(default=6, ge=1, description="how often one request is tried")
     batch_size: int = Field(default=200, ge=1, le=10_000, description="records asked for in one request")

@@ -171,7 +171,7 @@ class EntrezClient:
         if _NOTHING_FOUND.search(said):
             return NothingFoundError(self._quote(said))
         if error.code in {408, 429} or error.code >= 500 or _PASSING.search(said):
-            return TransientError(said, retry_after=_retry_after(error.headers))
+            return TransientError(said, retry_after=retry_after(error.headers))
         return FetchError(_refusal(self._quote(said)))
 
     def _quote(self, said: str) -> str:
@@ -257,7 +257,7 @@ def _read_body(response: Any, started: float, timeout: float) -> bytes:
     return b"".join(parts)
 
 
-def _retry_after(headers: Message) -> float | None:
+def retry_after(headers: Message) -> float | None:
     """Seconds that a ``Retry-After`` header asks for, given as a number or as a date (RFC 9110, 10.2.3)."""
     value = (headers.get("Retry-After") or "").strip()
     if value.isdecimal():

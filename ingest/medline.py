@@ -8,7 +8,7 @@ address is ever loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -64,8 +64,8 @@ def _parse(window: RecordWindow, source: str) -> Iterator[_Parsed]:
     finished = False
     while not finished:
         try:
-            yield from _parse_intact(window, prolog)
-            finished = True
+            yield from _parse_whole(window, prolog)
+            finished = yield from _parse_pieces(window, prolog)
         except _DamageError as error:
             region = window.skip_damage()
             is_cut_off = region.ends_stream and not region.closes_set
@@ -79,8 +79,50 @@ def _parse(window: RecordWindow, source: str) -> Iterator[_Parsed]:
         raise SourceError(f"{source} {window.failure}")
 
 
-def _parse_intact(window: RecordWindow, prolog: Prolog) -> Iterator[_Parsed]:
-    """Yield records up to the end of the root element.
+def _parse_whole(window: RecordWindow, prolog: Prolog) -> Iterator[_Parsed]:
+    """Yield records for as long as each lies there from its start tag to its end tag, well-formed, and nothing else.
+
+    Parsed one by one and without events, they take half the time. What is not as plain as that is left in the window.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(
+        encoding=prolog.encoding, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+    )
+    opening, closing = prolog.opening, prolog.closing
+    while (piece := window.next_record()) is not None:
+        try:
+            if b"\0" in piece or len(piece) > MAX_RECORD_BYTES:
+                break
+            root = etree.fromstring(opening + _without_references(piece) + closing, parser)
+        except etree.XMLSyntaxError:
+            break
+        record = root[0] if len(root) == 1 else None
+        if record is None or record.tag not in prolog.record_tags or (record.tail or root.text or "").strip():
+            break
+        yield from _parse_element(record)
+        window.release()
+    window.take_back()
+
+
+def _without_references(piece: bytes) -> bytes:
+    """Leave out the list of references, two thirds of a recent record, of which nothing is read.
+
+    Only where its end is certain: no comment or CDATA outside that may hold what looks like its tags, and within as many
+    end as start tags of references, and no list in the list. Damage within it then costs nothing.
+    """
+    start = piece.find(b"<ReferenceList>")
+    if start < 0:
+        return piece
+    end = piece.rfind(b"</ReferenceList>")
+    if end < start or piece.count(b"<Reference", start + 1, end) != piece.count(b"</Reference>", start, end):
+        return piece
+    shorter = piece[:start] + piece[end + len(b"</ReferenceList>") :]
+    return piece if b"<!" in shorter or b"<?" in shorter else shorter
+
+
+def _parse_pieces(window: RecordWindow, prolog: Prolog) -> Generator[_Parsed, None, bool]:
+    """Yield the next record, or what is left before the end of the root element; return whether that was reached.
 
     Raises:
         _DamageError: the XML is not well-formed; the window still holds everything since the last record yielded.
@@ -107,11 +149,15 @@ def _parse_intact(window: RecordWindow, prolog: Prolog) -> Iterator[_Parsed]:
                 raise _DamageError(f"it is longer than {MAX_RECORD_BYTES} bytes")
             parser.feed(piece)
             if (record := _finished_record(parser)) is not None:
-                yield from _parse_element(record, prolog)
+                if (parent := record.getparent()) is not None:
+                    yield from _refuse_strays(parent, prolog)
+                yield from _parse_element(record)
                 window.release()
+                return False
         if prolog.is_record:
             parser.feed(prolog.closing)
         yield from _refuse_strays(parser.close(), prolog)
+        return True
     except etree.XMLSyntaxError as error:
         raise _DamageError(describe(error)) from error
 
@@ -131,12 +177,7 @@ def _finished_record(parser: XMLPullParser) -> _Element | None:
     return record
 
 
-def _parse_element(record: _Element, prolog: Prolog) -> Iterator[_Parsed]:
-    """Parse a record and free what came before it; it goes with the next, for the text after it is not read yet."""
-    parent = record.getparent()
-    if parent is not None and len(parent) > 1:
-        yield from _refuse_strays(parent, prolog)
-        del parent[:-1]
+def _parse_element(record: _Element) -> Iterator[_Parsed]:
     if record.tag in ("DeleteCitation", "DeleteDocument"):
         for element in record.iterchildren("PMID"):
             yield _attempt(parse_deletion, element)
@@ -155,6 +196,8 @@ def _attempt(parse: Callable[[_Element], Citation | DeletedCitation], element: _
 
 def _refuse_strays(root: _Element, prolog: Prolog) -> Iterator[_Refusal]:
     """Refuse whatever the root holds that is not a record."""
+    if root.text and root.text.strip():
+        yield _loose(root.text)
     for element in root:
         if element.tag not in prolog.record_tags:
             own = element.find("PMID")
@@ -163,7 +206,11 @@ def _refuse_strays(root: _Element, prolog: Prolog) -> Iterator[_Refusal]:
                 f"is a <{element.tag}>, which a <{prolog.root}> does not hold", int(pmid) if pmid.isdecimal() else None
             )
         if element.tail and element.tail.strip():
-            yield _Refusal(f"is lost: loose text stands between two records ({element.tail.strip():.40})")
+            yield _loose(element.tail)
+
+
+def _loose(text: str) -> _Refusal:
+    return _Refusal(f"is lost: loose text stands between two records ({text.strip():.40})")
 
 
 def _why_damaged(content: bytes, error: _DamageError) -> str:

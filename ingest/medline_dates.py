@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from comention.types import DatePrecision
@@ -53,6 +54,8 @@ def parse_medline_date(text: str) -> PartialDate | None:
     return _partial_date(found["year"], found["before"], None)
 
 
+# Most dates of a file lie within a few years.
+@lru_cache(maxsize=1 << 14)
 def _partial_date(year: str, month: str | None, day: str | None) -> PartialDate | None:
     """The date of these parts, as precise as they can be read; an impossible month or day is left out."""
     if not _YEAR.fullmatch(year) or int(year) < dt.MINYEAR:

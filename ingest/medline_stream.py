@@ -93,6 +93,23 @@ class RecordWindow:
                 return self._give(found.end())
         return self._give(len(self._held))
 
+    def next_record(self) -> bytes | None:
+        """Bytes up to the end of the next end tag of a record; ``None`` where none is near, and nothing is given then.
+
+        To be asked between records only. At the end of the stream, or where a record seems longer than any, the way is
+        that by pieces.
+        """
+        searched = self._given
+        while (found := self._record_end.search(self._held, searched)) is None:
+            searched = max(len(self._held) - _LONGEST_TAG, self._given)
+            if len(self._held) - self._given > MAX_RECORD_BYTES or not self._read_more():
+                return None
+        return self._give(found.end())
+
+    def take_back(self) -> None:
+        """Count the bytes given since the last release as not given."""
+        self._given = 0
+
     def release(self, *, put_back: bytes = b"") -> None:
         """Let go of the bytes given so far; those put back are given again, first."""
         self._held[: self._given] = put_back
@@ -108,7 +125,7 @@ class RecordWindow:
 
         Bytes given but not released count as not given.
         """
-        self._given = 0
+        self.take_back()
         self._drop_white_space()
         kept = bytearray()
         closes_set = _ANY_SET_END.match(self._held) is not None

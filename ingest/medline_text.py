@@ -27,7 +27,7 @@ def element_text(element: _Element | None) -> str:
     """All text below ``element``, in document order and without the file's layout; empty where there is none."""
     if element is None:
         return ""
-    text = "".join(cast("Iterator[str]", element.itertext())) if len(element) else element.text
+    text = element.text if not len(element) else "".join(cast("Iterator[str]", element.itertext()))
     if not text or text.isspace():
         return ""
     # Most texts need no change, and three searches are many times faster than one substitution.

@@ -8,12 +8,13 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 from comention.errors import FetchError, SourceError
 from comention.settings import NcbiSettings
 from comention.types import MAX_PMID, Citation, DeletedCitation, Record, RefusedRecord
 from ingest.entrez import EntrezClient, NothingFoundError, TransientError
-from ingest.pubmed_search import LISTED_AT_MOST, Slice, search_slice
+from ingest.pubmed_search import LISTED_AT_MOST, Slice, parse_search, search_slice
 from ingest.rate_limit import Limiter, limiter_for
 
 _logger = logging.getLogger(__name__)
@@ -47,10 +48,18 @@ class PubMed:
         self._on_warning = on_warning
         self._client = EntrezClient(settings, limiter or limiter_for(settings), backoff=backoff)
 
-    def search(self, query: str, *, since: dt.date | None = None, until: dt.date | None = None) -> list[int]:
+    def search(
+        self,
+        query: str,
+        *,
+        since: dt.date | None = None,
+        until: dt.date | None = None,
+        by: Literal["entrez", "modified"] = "entrez",
+    ) -> list[int]:
         """The PMIDs of all citations that match ``query``, ascending, however many there are.
 
-        ``since`` and ``until`` limit the Entrez date, the day on which a citation came to PubMed; both are included.
+        ``since`` and ``until``, both included, limit the day on which a citation came to PubMed (its Entrez date), or with
+        ``by="modified"`` the day on which its record was last changed.
 
         Raises:
             FetchError: the query is empty, the days are in the wrong order, or NCBI refuses the query.
@@ -60,10 +69,38 @@ class PubMed:
             raise FetchError("the query is empty: say what to search PubMed for")
         if since is not None and until is not None and since > until:
             raise FetchError(f"the search would begin on {since} and end before, on {until}: exchange the two days")
-        pmids, warnings = search_slice(self._client, Slice(query=query, first_day=since, last_day=until))
+        date_type = "edat" if by == "entrez" else "mdat"
+        whole = Slice(query=query, date_type=date_type, first_day=since, last_day=until)
+        pmids, warnings = search_slice(self._client, whole)
         for warning in warnings:
             self._on_warning(warning)
         return pmids
+
+    def count(self, query: str) -> int:
+        """How many citations match ``query``, by one request.
+
+        Raises:
+            FetchError: as for ``search``.
+            RetryableFetchError: as for ``search``.
+        """
+        if not query.strip():
+            raise FetchError("the query is empty: say what to search PubMed for")
+        answer = self._client.call("esearch", parse_search, **Slice(query=query).parameters())
+        for warning in answer.warnings:
+            self._on_warning(warning)
+        return answer.count
+
+    def watch(self, query: str, *, since: dt.date, until: dt.date | None = None) -> list[int]:
+        """The PMIDs of what is new since a day: citations of ``query`` that came to PubMed, or were changed, from then on.
+
+        NCBI dates by its own day, in the east of the United States: begin a day early rather than late.
+
+        Raises:
+            FetchError: as for ``search``.
+            RetryableFetchError: as for ``search``.
+        """
+        came = self.search(query, since=since, until=until)
+        return sorted({*came, *self.search(query, since=since, until=until, by="modified")})
 
     def fetch(self, pmids: Iterable[int]) -> Iterator[Record]:
         """The record of every PMID, in the order asked for, each once.

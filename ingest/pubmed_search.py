@@ -21,7 +21,6 @@ LAST_PMID = 99_999_999
 """PMIDs have one to eight digits. Should that end, a search cut by PMID fails rather than lose citations."""
 
 _WARNINGS = (
-    ("errorlist", "fieldsnotfound", "PubMed does not know the search field {!r}"),
     ("errorlist", "phrasesnotfound", "PubMed does not find the phrase {!r}"),
     (
         "warninglist",
@@ -44,9 +43,11 @@ class SearchAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """The part of a search's citations within a range of Entrez dates and a range of PMIDs, both ends included."""
+    """The part of a search's citations within a range of days and a range of PMIDs, both ends included."""
 
     query: str
+    date_type: str = "edat"
+    """Which days count: ``edat``, on which a citation came to PubMed, or ``mdat``, on which it was last changed."""
     first_day: dt.date | None = None
     last_day: dt.date | None = None
     first_pmid: int = 1
@@ -61,7 +62,11 @@ class Slice:
         if self.first_day is not None or self.last_day is not None:
             # ESearch ignores one without the other.
             first, last = self.days()
-            parameters |= {"datetype": "edat", "mindate": f"{first:%Y/%m/%d}", "maxdate": f"{last:%Y/%m/%d}"}
+            parameters |= {
+                "datetype": self.date_type,
+                "mindate": f"{first:%Y/%m/%d}",
+                "maxdate": f"{last:%Y/%m/%d}",
+            }
         return parameters
 
     def days(self) -> tuple[dt.date, dt.date]:
@@ -87,6 +92,7 @@ def parse_search(body: bytes) -> SearchAnswer:
     """Read an ESearch answer in JSON.
 
     Raises:
+        FetchError: the query names a field that PubMed does not know.
         TransientError: it is no answer, or lists other than it counts.
     """
     try:
@@ -97,6 +103,12 @@ def parse_search(body: bytes) -> SearchAnswer:
         raise TransientError("an answer that is not ESearch's JSON") from None
     if len(set(pmids)) != min(count, LISTED_AT_MOST):
         raise TransientError(f"a list of {len(set(pmids))} PMIDs where {count} were counted")
+    if unknown := (result.get("errorlist") or {}).get("fieldsnotfound"):
+        # PubMed would search all fields instead, and find something else than what was meant.
+        raise FetchError(
+            f"PubMed does not know the search field {', '.join(map(repr, unknown))} (fieldsnotfound): correct the query; "
+            "fields are written like [tiab], [mh] or [au]"
+        )
     warnings = tuple(
         wording.format(phrase.strip('"'))
         for group, kind, wording in _WARNINGS

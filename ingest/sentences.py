@@ -28,6 +28,8 @@ _BEGINNERS = (
 )
 _BEGINNER = re.compile(rf"(?:{_BEGINNERS})(?![A-Za-z0-9.-])")
 
+# What every candidate begins with: found by itself it takes a third of the time of a search for all forms of a candidate.
+_STOP = re.compile(r"[.?!\n]")
 # Quantifiers that could be retried are possessive, and a run of stops is entered at its first: linear in any text.
 _CANDIDATE = re.compile(
     rf"(?<![.?!])(?P<stop>[.?!]++)[{_CLOSERS}]*+(?P<space>\s++)(?=\S)"
@@ -98,12 +100,16 @@ class RuleSplitter:
         spans: list[tuple[int, int]] = []
         start = len(text) - len(text.lstrip())
         end = len(text.rstrip())
-        for found in _CANDIDATE.finditer(text, start, end):
+        searched = start
+        for stop in _STOP.finditer(text, start, end):
+            at = stop.start()
+            if at < searched or (found := _CANDIDATE.match(text, at, end)) is None:
+                continue
+            searched = found.end()
             if _is_boundary(text, start, found):
-                boundary = found.end()
-                sentence = text[start:boundary]
+                sentence = text[start:searched]
                 spans.append((start, start + len(sentence.rstrip())))
-                start = boundary
+                start = searched
         if start < end:
             spans.append((start, end))
         return spans

@@ -21,6 +21,7 @@ from comention.errors import ComentionError
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pipeline.commands.run:run", "Ingest, annotate and show what is found."),
     "ingest": ("pipeline.commands.ingest:ingest", "Store PubMed citations and their sentences."),
+    "subscribe": ("pipeline.commands.subscribe:subscribe", "Keep the citations of queries complete and current."),
     "annotate": ("pipeline.commands.annotate:annotate", "Find mentions in the sentences that have none yet."),
     "top": ("pipeline.commands.top:top", "List the conditions of a drug, the drugs of a condition, or the top pairs."),
     "evidence": ("pipeline.commands.evidence:evidence", "Show the sentences behind a drug-condition pair."),

@@ -8,16 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comention.errors import FetchError, SourceError
 from comention.types import Citation, DeletedCitation, Record, RefusedRecord, Splitter
 from ingest.files import read_records, source_digest
-from ingest.pubmed import PubMed
+from ingest.releases import release_number
 from ingest.sentences import split_citation
-from storage.citations import ReadCitation, delete_citations, save_citations
+from storage.citations import delete_citations, save_citations
 from storage.cooccurrence import fold_counts
 from storage.database import Database
+from storage.precedence import POSITIONS, ReadCitation
 from storage.runs import IngestCounts, IngestException, IngestRun, find_finished_run, open_run
+
+if TYPE_CHECKING:
+    from ingest.pubmed import PubMed
 
 BATCH_CITATIONS = 500
 """Citations stored in one transaction."""
@@ -41,17 +46,28 @@ class SourceReport:
         return self.failure is None and not self.counts.refused
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunName:
+    """How a run stands in the ledger; the same ``source_key`` again takes an interrupted run up."""
+
+    kind: str
+    source: str
+    source_key: str
+
+
 def ingest_file(
     database: Database,
     path: Path,
     splitter: Splitter,
     *,
+    kind: str = "file",
     again: bool = False,
     on_progress: OnProgress | None = None,
     on_bytes: Callable[[int], None] | None = None,
 ) -> SourceReport:
     """Store a file of PubMed XML. A file that this version has read to its end is not read again, unless ``again``.
 
+    A file that has the name of one of PubMed's numbered files takes its place among them, in whatever order they are read.
     ``on_bytes`` is told how far into the file the reader has come.
 
     Raises:
@@ -61,9 +77,10 @@ def ingest_file(
     finished = None if again else find_finished_run(database, source_key)
     if finished is not None:
         return SourceReport(source=printable(str(path)), counts=finished.counts, already_read=True)
-    with open_run(database, kind="file", source=printable(path.name), source_key=source_key) as run:
+    with open_run(database, kind=kind, source=printable(path.name), source_key=source_key) as run:
         records = itertools.islice(read_records(path, on_bytes=on_bytes), run.done, None)
-        return _ingest(database, run, printable(str(path)), records, splitter, on_progress)
+        bulk_start = release_number(path.name) * POSITIONS
+        return _ingest(database, run, printable(str(path)), records, splitter, on_progress, bulk_start=bulk_start)
 
 
 def ingest_pmids(
@@ -73,15 +90,26 @@ def ingest_pmids(
     splitter: Splitter,
     *,
     query: str | None = None,
+    ledger: RunName | None = None,
+    on_run: Callable[[int], None] = lambda run_id: None,
     on_progress: OnProgress | None = None,
 ) -> SourceReport:
-    """Fetch citations from NCBI and store them; a PMID that NCBI does not return is in the ledger as missing."""
+    """Fetch citations from NCBI and store them; a PMID that NCBI does not return is in the ledger as missing.
+
+    ``ledger`` says under which name the run stands there, where that is not the query or the PMIDs; ``on_run`` is told its
+    number before anything is fetched.
+    """
     wanted = sorted(set(pmids))
-    digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()
-    source = query if query is not None else _summary(wanted)
-    kind = "pmids" if query is None else "query"
-    with open_run(database, kind=kind, source=source, source_key=f"{kind}:{query or ''}:{digest}") as run:
-        return _ingest(database, run, source, pubmed.fetch(wanted[run.done :]), splitter, on_progress)
+    if ledger is None:
+        digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()
+        kind = "pmids" if query is None else "query"
+        source = query if query is not None else _summary(wanted)
+        ledger = RunName(kind=kind, source=source, source_key=f"{kind}:{query or ''}:{digest}")
+    with open_run(
+        database, kind=ledger.kind, source=ledger.source, source_key=ledger.source_key, requested=len(wanted)
+    ) as run:
+        on_run(run.run_id)
+        return _ingest(database, run, ledger.source, pubmed.fetch(wanted[run.done :]), splitter, on_progress)
 
 
 def printable(text: str) -> str:
@@ -101,6 +129,8 @@ def _ingest(
     records: Iterator[Record],
     splitter: Splitter,
     on_progress: OnProgress | None,
+    *,
+    bulk_start: int = 0,
 ) -> SourceReport:
     """Store a source batch by batch; one batch is written while the next is parsed and split."""
     failure: str | None = None
@@ -114,7 +144,7 @@ def _ingest(
                 if on_progress is not None:
                     on_progress(counts.read)
 
-        batches = _batches(records, splitter, first=run.done + 1)
+        batches = _batches(records, splitter, first=run.done + 1, bulk_start=bulk_start)
         while True:
             try:
                 batch = next(batches, None)
@@ -137,15 +167,17 @@ class _Batch:
 
     citations: list[ReadCitation]
     deletions: list[DeletedCitation]
+    bulk_positions: list[int]
+    """Of the deletions, where they come from a numbered file."""
     refused: list[IngestException]
 
     def __len__(self) -> int:
         return len(self.citations) + len(self.deletions) + len(self.refused)
 
 
-def _batches(records: Iterator[Record], splitter: Splitter, *, first: int) -> Iterator[_Batch]:
+def _batches(records: Iterator[Record], splitter: Splitter, *, first: int, bulk_start: int = 0) -> Iterator[_Batch]:
     """Group records, counting them from ``first``; where they end with an error, the last batch comes before it."""
-    batch = _Batch([], [], [])
+    batch = _Batch([], [], [], [])
     failure: SourceError | FetchError | None = None
     position = first - 1
     while True:
@@ -157,18 +189,27 @@ def _batches(records: Iterator[Record], splitter: Splitter, *, first: int) -> It
         if record is None:
             break
         position += 1
+        bulk_position = bulk_start + position if bulk_start else 0
         other_kind = batch.deletions if isinstance(record, Citation) else batch.citations
         if len(batch) >= BATCH_CITATIONS or (other_kind and not isinstance(record, RefusedRecord)):
             yield batch
-            batch = _Batch([], [], [])
+            batch = _Batch([], [], [], [])
         match record:
             case Citation():
                 sentences = tuple(split_citation(record, splitter))
                 batch.citations.append(
-                    ReadCitation(position=position, citation=record, sentences=sentences, splitter=splitter.name)
+                    ReadCitation(
+                        position=position,
+                        citation=record,
+                        sentences=sentences,
+                        splitter=splitter.name,
+                        bulk_position=bulk_position,
+                    )
                 )
             case DeletedCitation():
                 batch.deletions.append(record)
+                if bulk_position:
+                    batch.bulk_positions.append(bulk_position)
             case RefusedRecord(pmid=pmid, reason=reason, missing=missing):
                 outcome = "missing" if missing else "refused"
                 batch.refused.append(IngestException(position=position, pmid=pmid, outcome=outcome, reason=reason))
@@ -186,6 +227,7 @@ def _save(database: Database, run: IngestRun, batch: _Batch) -> IngestCounts:
         if batch.citations:
             counts.add(save_citations(connection, run.run_id, batch.citations))
         if batch.deletions:
-            counts.add(delete_citations(connection, run.source_key, batch.deletions))
+            positions = batch.bulk_positions or None
+            counts.add(delete_citations(connection, run.source_key, batch.deletions, bulk_positions=positions))
         run.add(connection, counts)
     return counts

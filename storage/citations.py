@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from operator import attrgetter
 
-from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
-from comention.types import Citation, DeletedCitation, Sentence
+from comention.types import Correction, DeletedCitation, Journal, Term
 from storage.copy import copy_rows
 from storage.database import driver
+from storage.precedence import POSITIONS, ReadCitation, StoredRecord, Tombstone
 from storage.runs import IngestCounts, IngestException
 
 MAX_SENTENCES = 100_000
@@ -21,151 +23,116 @@ MAX_SENTENCES = 100_000
 _CITATION_COLUMNS = (
     "pmid", "version", "text", "title_length", "journal", "published_on", "published_precision", "publication_types",
     "languages", "keywords", "mesh", "substances", "corrections", "other_abstracts", "vernacular_title", "doi", "pmc",
-    "retracted", "revised_on", "content_hash", "record_hash", "splitter", "run_id",
+    "retracted", "revised_on", "content_hash", "record_hash", "splitter", "run_id", "bulk_position", "from_bulk",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadCitation:
-    """A citation with its place in its source, from 1, its sentences and the name of the splitter that cut them."""
-
-    position: int
-    citation: Citation
-    sentences: tuple[Sentence, ...]
-    splitter: str
-
-    @property
-    def pmid(self) -> int:
-        """The citation's PMID."""
-        return self.citation.pmid
-
-    @property
-    def rank(self) -> tuple[int, dt.date]:
-        """What decides between two records of one PMID: the version, then the revision date."""
-        return _rank(self.citation.version, self.citation.revised_on)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    version: int
-    revised_on: dt.date | None
-    content_hash: bytes
-    record_hash: bytes
-    splitter: str
-    retracted: bool
-    published_on: dt.date | None
-
-    @property
-    def rank(self) -> tuple[int, dt.date]:
-        return _rank(self.version, self.revised_on)
-
-    def holds(self, item: ReadCitation) -> bool:
-        """Say whether this is the same record, cut in the same way."""
-        return self.record_hash == item.citation.record_hash and self.splitter == item.splitter
-
-    def holds_text(self, item: ReadCitation) -> bool:
-        """Say whether the sentences, and with them the annotations, can stay."""
-        return self.content_hash == item.citation.content_hash and self.splitter == item.splitter
-
-
-@dataclass(frozen=True, slots=True)
-class _Tombstone:
-    """The version and revision up to which a PMID is withdrawn, and the source that says so."""
-
-    version: int
-    revised_on: dt.date | None
-    source_key: str
-
-    @property
-    def rank(self) -> tuple[int, dt.date]:
-        return _rank(self.version, self.revised_on)
 
 
 def save_citations(connection: Connection, run_id: int, items: Sequence[ReadCitation]) -> IngestCounts:
     """Store a batch in the connection's transaction and say what became of every citation.
 
-    A record replaces the stored one when its version is higher, or the same and its revision date not earlier. Sentences, and
-    with them mentions and counts, are replaced only where the text changed. Rows are locked in the order of PMIDs, so batches
-    that overlap wait for one another and never deadlock.
+    A record replaces the stored one when its version is higher, or the same and it is not older: by the order of PubMed's
+    numbered files where both come from there, else by the revision date. Sentences, and with them mentions and counts, are
+    replaced only where the text changed. Rows are locked in the order of PMIDs, so batches that overlap wait for one another
+    and never deadlock.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(hashtext('comention.delete'))"))
     counts = IngestCounts()
     latest = _latest_of_each(items, counts)
     tombstones = _tombstones(connection, list(latest))
+    alive = _stored(connection, list(tombstones)) if tombstones else {}
     for pmid in list(latest):
-        reason = _refusal(latest[pmid], tombstones.get(pmid))
+        reason = _refusal(latest[pmid], tombstones.get(pmid), alive.get(pmid))
         if reason is not None:
             counts.explain(reason)
             del latest[pmid]
     if not latest:
         return counts
 
-    new = _claim(connection, run_id, latest)
+    new = _claim(connection, run_id, latest, tombstones)
     stored = _stored(connection, [pmid for pmid in latest if pmid not in new])
     revised: list[ReadCitation] = []
+    confirmed: list[tuple[int, int, bool]] = []
     for pmid, item in latest.items():
         if pmid in new:
             counts.new += 1
-        elif stored[pmid].holds(item):
+            continue
+        record = stored[pmid]
+        if record.holds(item):
             counts.unchanged += 1
-        elif item.rank < stored[pmid].rank:
-            counts.explain(_superseded(item, stored[pmid]))
+        elif record.supersedes(item):
+            counts.explain(_superseded(item, record))
         else:
             counts.revised += 1
             revised.append(item)
+            continue
+        # Also what changes nothing says how far in PubMed's files the stored record holds.
+        if item.bulk_position > record.bulk_position and item.citation.version == record.version:
+            confirmed.append((pmid, item.bulk_position, record.from_bulk or record.holds(item)))
     _replace(connection, run_id, revised, stored)
+    _confirm(connection, confirmed)
     _save_texts(connection, [latest[pmid] for pmid in sorted(new)])
     return counts
 
 
-def delete_citations(connection: Connection, source_key: str, deletions: Sequence[DeletedCitation]) -> IngestCounts:
+def delete_citations(
+    connection: Connection,
+    source_key: str,
+    deletions: Sequence[DeletedCitation],
+    *,
+    bulk_positions: Sequence[int] | None = None,
+) -> IngestCounts:
     """Take withdrawn citations out, with all that hangs on them, and remember up to where they are withdrawn.
 
-    Reading a source again does not delete what came back after it: a deletion that this source has brought before leaves a
-    newer record alone, and so does the deletion of a lower version.
+    ``bulk_positions`` are the deletions' places in PubMed's numbered files: such a deletion takes out what came before it
+    and nothing that came after, in whatever order the files are read. Without them, reading a source again does not delete
+    what came back after it: a deletion that this source has brought before leaves a newer record alone, and so does the
+    deletion of a lower version.
     """
     # Nobody stores while somebody deletes: a save looks for tombstones first, and would miss one not yet committed.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('comention.delete'))"))
-    versions: dict[int, int] = {}
-    for deletion in deletions:
-        versions[deletion.pmid] = max(deletion.version, versions.get(deletion.pmid, 0))
+    wanted: dict[int, Tombstone] = {}
+    for deletion, place in zip(deletions, bulk_positions or [0] * len(deletions), strict=True):
+        tombstone = Tombstone(deletion.version, None, source_key, place)
+        known = wanted.setdefault(deletion.pmid, tombstone)
+        if tombstone.bulk_rank > known.bulk_rank:
+            wanted[deletion.pmid] = tombstone
     # Nor does anybody annotate what is counted out below.
     connection.execute(
         text("SELECT FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR UPDATE"),
-        {"pmids": list(versions)},
+        {"pmids": list(wanted)},
     )
-    tombstones = _tombstones(connection, list(versions))
-    stored = _stored(connection, list(versions))
+    tombstones = _tombstones(connection, list(wanted))
+    stored = _stored(connection, list(wanted))
     doomed = []
-    for pmid, version in sorted(versions.items()):
-        record, tombstone = stored.get(pmid), tombstones.get(pmid)
-        if record is None:
-            if tombstone is None:
-                _bury(connection, pmid, _Tombstone(version, None, source_key))
-            continue
-        came_back = tombstone is not None and tombstone.source_key == source_key and record.rank > tombstone.rank
-        if not came_back and record.version <= version:
+    buried = {}
+    for pmid, new in sorted(wanted.items()):
+        record, old = stored.get(pmid), tombstones.get(pmid)
+        if record is not None and new.takes_out(record, old):
             doomed.append(pmid)
-            _bury(connection, pmid, _Tombstone(version, record.revised_on, source_key))
+            buried[pmid] = replace(new, revised_on=record.revised_on)
+        elif old is None and record is None:
+            buried[pmid] = new
+        if new.bulk_position:
+            last = max(buried.get(pmid, new), old or new, key=lambda one: one.bulk_rank)
+            buried[pmid] = replace(last, revised_on=buried.get(pmid, old or new).revised_on)
+    _bury(connection, buried)
     append_counts(connection, doomed, sign=-1)
     connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": doomed})
     connection.execute(text("DELETE FROM comention.citation WHERE pmid = ANY(:pmids)"), {"pmids": doomed})
     return IngestCounts(deleted=len(deletions))
 
 
-def _bury(connection: Connection, pmid: int, tombstone: _Tombstone) -> None:
+def _bury(connection: Connection, tombstones: Mapping[int, Tombstone]) -> None:
+    if not tombstones:
+        return
     connection.execute(
         text(
-            "INSERT INTO comention.deleted_citation (pmid, version, revised_on, source_key) "
-            "VALUES (:pmid, :version, :revised_on, :source_key) ON CONFLICT (pmid) DO UPDATE "
-            "SET version = EXCLUDED.version, revised_on = EXCLUDED.revised_on, source_key = EXCLUDED.source_key"
+            "INSERT INTO comention.deleted_citation (pmid, version, revised_on, source_key, bulk_position) "
+            "VALUES (:pmid, :version, :revised_on, :source_key, :bulk_position) ON CONFLICT (pmid) DO UPDATE SET "
+            "version = EXCLUDED.version, revised_on = EXCLUDED.revised_on, source_key = EXCLUDED.source_key, "
+            "bulk_position = EXCLUDED.bulk_position"
         ),
-        {
-            "pmid": pmid,
-            "version": tombstone.version,
-            "revised_on": tombstone.revised_on,
-            "source_key": tombstone.source_key,
-        },
+        [{"pmid": pmid, **dataclasses.asdict(tombstone)} for pmid, tombstone in tombstones.items()],
     )
 
 
@@ -176,7 +143,9 @@ def _latest_of_each(items: Sequence[ReadCitation], counts: IngestCounts) -> dict
         other = latest.setdefault(item.pmid, item)
         if other is item:
             continue
-        winner, loser = (item, other) if item.rank >= other.rank else (other, item)
+        numbered = item.bulk_position and other.bulk_position
+        later = item.bulk_rank >= other.bulk_rank if numbered else item.rank >= other.rank
+        winner, loser = (item, other) if later else (other, item)
         latest[item.pmid] = winner
         if winner.citation.record_hash == loser.citation.record_hash:
             counts.unchanged += 1
@@ -186,45 +155,43 @@ def _latest_of_each(items: Sequence[ReadCitation], counts: IngestCounts) -> dict
     return dict(sorted(latest.items()))
 
 
-def _rank(version: int, revised_on: dt.date | None) -> tuple[int, dt.date]:
-    return version, revised_on or dt.date.min
-
-
-def _superseded(item: ReadCitation, stored: _Stored) -> IngestException:
+def _superseded(item: ReadCitation, stored: StoredRecord) -> IngestException:
     reason = (
         f"version {stored.version}, revised on {stored.revised_on or 'an unknown date'}, is stored; this is "
         f"version {item.citation.version}, revised on {item.citation.revised_on or 'an unknown date'}"
     )
+    if item.bulk_position and stored.bulk_position and item.citation.version == stored.version:
+        reason += f", and PubMed's file {item.bulk_position // POSITIONS % 10_000} comes before what is stored"
+        if item.bulk_position > stored.bulk_position:
+            reason = reason.rpartition(", and")[0]
     return IngestException(position=item.position, pmid=item.pmid, outcome="superseded", reason=reason)
 
 
-def _refusal(item: ReadCitation, tombstone: _Tombstone | None) -> IngestException | None:
+def _refusal(item: ReadCitation, tombstone: Tombstone | None, stored: StoredRecord | None) -> IngestException | None:
     """Give the reason why a citation stays out, if there is one."""
     if len(item.sentences) > MAX_SENTENCES:
         reason = f"it has {len(item.sentences):,} sentences, more than the {MAX_SENTENCES:,} that can be numbered"
         return IngestException(position=item.position, pmid=item.pmid, outcome="refused", reason=reason)
-    if tombstone is not None and not _came_back(item.citation, tombstone):
+    if tombstone is not None and tombstone.keeps_out(item, stored):
         reason = "PubMed has withdrawn this PMID (DeleteCitation)"
         return IngestException(position=item.position, pmid=item.pmid, outcome="withdrawn", reason=reason)
     return None
 
 
-def _came_back(citation: Citation, tombstone: _Tombstone) -> bool:
-    """Say whether a record is newer than what PubMed withdrew; where that is unknown, only a higher version is."""
-    if citation.version != tombstone.version or tombstone.revised_on is None:
-        return citation.version > tombstone.version
-    return citation.revised_on is not None and citation.revised_on > tombstone.revised_on
-
-
-def _tombstones(connection: Connection, pmids: list[int]) -> dict[int, _Tombstone]:
+def _tombstones(connection: Connection, pmids: list[int]) -> dict[int, Tombstone]:
     rows = connection.execute(
-        text("SELECT pmid, version, revised_on, source_key FROM comention.deleted_citation WHERE pmid = ANY(:pmids)"),
+        text(
+            "SELECT pmid, version, revised_on, source_key, bulk_position FROM comention.deleted_citation "
+            "WHERE pmid = ANY(:pmids)"
+        ),
         {"pmids": pmids},
     )
-    return {row.pmid: _Tombstone(row.version, row.revised_on, row.source_key) for row in rows}
+    return {row.pmid: Tombstone(row.version, row.revised_on, row.source_key, row.bulk_position) for row in rows}
 
 
-def _claim(connection: Connection, run_id: int, items: Mapping[int, ReadCitation]) -> set[int]:
+def _claim(
+    connection: Connection, run_id: int, items: Mapping[int, ReadCitation], tombstones: Mapping[int, Tombstone]
+) -> set[int]:
     """Insert what is new and lock what is there, in one pass over the PMIDs; return the new ones."""
     columns = ", ".join(_CITATION_COLUMNS)
     # These columns and no others: a later release may add some, with defaults, while this one still runs.
@@ -234,7 +201,11 @@ def _claim(connection: Connection, run_id: int, items: Mapping[int, ReadCitation
         connection,
         "staged_citation",
         _CITATION_COLUMNS,
-        (_citation_row(item, run_id) for item in items.values()),
+        (
+            # What came back after a deletion is at least as new as the file that brought it.
+            _citation_row(item, run_id, tombstones[pmid].bulk_position if pmid in tombstones else 0)
+            for pmid, item in items.items()
+        ),
         schema="pg_temp",
     )
     # DO UPDATE locks the row that is there even where its WHERE is false, and waits for one that is being inserted.
@@ -250,7 +221,8 @@ def _claim(connection: Connection, run_id: int, items: Mapping[int, ReadCitation
     return new
 
 
-def _citation_row(item: ReadCitation, run_id: int) -> tuple[object, ...]:
+def _citation_row(item: ReadCitation, run_id: int, known_position: int) -> tuple[object, ...]:
+    """The row of a record that is at least as new as ``known_position`` in PubMed's files, if it is not from there."""
     record = item.citation
     return (
         record.pmid,
@@ -266,7 +238,7 @@ def _citation_row(item: ReadCitation, run_id: int) -> tuple[object, ...]:
         _json(record.mesh),
         _json(record.substances),
         _json(record.corrections),
-        Jsonb(dict(record.other_abstracts)),
+        _ENCODE(dict(record.other_abstracts)),
         record.vernacular_title,
         record.doi,
         record.pmc,
@@ -276,32 +248,52 @@ def _citation_row(item: ReadCitation, run_id: int) -> tuple[object, ...]:
         record.record_hash,
         item.splitter,
         run_id,
+        item.bulk_position or known_position,
+        item.bulk_position > 0,
     )
 
 
-def _json(value: object) -> Jsonb:
+def _json(value: object) -> str:
     """Write a kernel type, or a tuple of them, as JSON without the fields that say nothing."""
     if isinstance(value, tuple):
-        return Jsonb([_fields(item) for item in value])
-    return Jsonb(_fields(value))
+        return f"[{','.join(map(_term_json, value))}]" if value else "[]"
+    return _ENCODE(_fields(value))
+
+
+@lru_cache(maxsize=1 << 14)
+def _term_json(value: Term | Correction) -> str:
+    return _ENCODE(_fields(value))
 
 
 def _fields(value: object) -> dict[str, object]:
-    assert dataclasses.is_dataclass(value)  # noqa: S101 - only kernel types come here
-    assert not isinstance(value, type)  # noqa: S101
-    return {name: item for name, item in dataclasses.asdict(value).items() if item not in (None, False, (), [])}
+    pairs = zip(*_FIELDS_OF[type(value)](value), strict=True)
+    return {name: item for name, item in pairs if item or item == ""}
 
 
-def _stored(connection: Connection, pmids: list[int]) -> dict[int, _Stored]:
+def _getter(kind: type) -> _Getter:
+    names = tuple(field.name for field in dataclasses.fields(kind))
+    values = attrgetter(*names)
+    return lambda value: (names, values(value))
+
+
+_Getter = Callable[[object], tuple[tuple[str, ...], tuple[object, ...]]]
+
+# Sixty of these stand in one citation: asdict, which copies deeply, took a third of the time of storing it.
+_FIELDS_OF: dict[type, _Getter] = {kind: _getter(kind) for kind in (Correction, Journal, Term)}
+_ENCODE = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+def _stored(connection: Connection, pmids: list[int]) -> dict[int, StoredRecord]:
     rows = connection.execute(
         text(
-            "SELECT pmid, version, revised_on, content_hash, record_hash, splitter, retracted, published_on "
+            "SELECT pmid, version, revised_on, content_hash, record_hash, splitter, retracted, published_on, "
+            "bulk_position, from_bulk "
             "FROM comention.citation WHERE pmid = ANY(:pmids)"
         ),
         {"pmids": pmids},
     )
     return {
-        row.pmid: _Stored(
+        row.pmid: StoredRecord(
             row.version,
             row.revised_on,
             bytes(row.content_hash),
@@ -309,12 +301,16 @@ def _stored(connection: Connection, pmids: list[int]) -> dict[int, _Stored]:
             row.splitter,
             row.retracted,
             row.published_on,
+            row.bulk_position,
+            row.from_bulk,
         )
         for row in rows
     }
 
 
-def _replace(connection: Connection, run_id: int, items: Sequence[ReadCitation], stored: Mapping[int, _Stored]) -> None:
+def _replace(
+    connection: Connection, run_id: int, items: Sequence[ReadCitation], stored: Mapping[int, StoredRecord]
+) -> None:
     """Put revised records in the place of stored ones; counts follow, sentences only where the text changed."""
     if not items:
         return
@@ -335,10 +331,24 @@ def _replace(connection: Connection, run_id: int, items: Sequence[ReadCitation],
     with driver(connection).cursor() as cursor:
         cursor.executemany(
             f"UPDATE comention.citation SET {assignments} WHERE pmid = %s".encode(),  # noqa: S608 - our own names
-            [(*_citation_row(item, run_id)[1:], item.pmid) for item in items],
+            [(*_citation_row(item, run_id, stored[item.pmid].bulk_position)[1:], item.pmid) for item in items],
         )
     _save_texts(connection, rewritten)
     append_counts(connection, recounted, sign=1)
+
+
+def _confirm(connection: Connection, confirmed: Sequence[tuple[int, int, bool]]) -> None:
+    """Note for (PMID, bulk position, whether the record stands as there) that the stored record is as new as that."""
+    if confirmed:
+        pmids, positions, from_bulk = zip(*confirmed, strict=True)
+        connection.execute(
+            text(
+                "UPDATE comention.citation c SET bulk_position = n.bulk_position, from_bulk = n.from_bulk "
+                "FROM unnest(CAST(:pmids AS integer[]), CAST(:positions AS bigint[]), CAST(:from_bulk AS boolean[])) "
+                "AS n (pmid, bulk_position, from_bulk) WHERE c.pmid = n.pmid"
+            ),
+            {"pmids": list(pmids), "positions": list(positions), "from_bulk": list(from_bulk)},
+        )
 
 
 def _save_texts(connection: Connection, items: Sequence[ReadCitation]) -> None:

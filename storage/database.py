@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -15,6 +15,9 @@ from comention.errors import DatabaseError, DiskFullError, RetryableDatabaseErro
 if TYPE_CHECKING:
     from comention.settings import Settings
 
+
+Address: TypeAlias = URL
+"""What a `Database` is made of: it can be handed to another process."""
 
 EMBEDDED = "comention (embedded)"
 """What connections to the embedded Postgres call themselves; messages name the server by it."""

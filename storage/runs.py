@@ -7,17 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from comention import __version__
-from comention.errors import SourceBusyError
 from storage.copy import copy_rows
-from storage.database import Database, translated_errors
+from storage.database import Database
+from storage.locks import hold_lock
 from storage.schema import ingest_exception, ingest_run
-
-LOCK_WAIT = "10s"
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +127,25 @@ def find_finished_run(database: Database, source_key: str) -> FinishedRun | None
         return FinishedRun(run_id=row["id"], finished_at=row["finished_at"], counts=_counts(connection, row))
 
 
+def find_finished_release(database: Database, name: str) -> FinishedRun | None:
+    """Return the last run that read a file of this name to its end, by whatever version: NLM never changes a numbered file."""
+    with database.transaction() as connection:
+        row = (
+            connection.execute(
+                select(ingest_run)
+                .where(ingest_run.c.source == name, ingest_run.c.status == "done")
+                .where(ingest_run.c.kind.in_(("file", "baseline", "updates")))
+                .order_by(ingest_run.c.id.desc())
+                .limit(1)
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            return None
+        return FinishedRun(run_id=row["id"], finished_at=row["finished_at"], counts=_counts(connection, row))
+
+
 def _last_run(connection: Connection, source_key: str) -> RowMapping | None:
     """Return the last run over a source by this program's version: another one may read the records differently."""
     return (
@@ -159,52 +174,38 @@ def _counts(connection: Connection, run: RowMapping) -> IngestCounts:
 
 
 @contextmanager
-def open_run(database: Database, *, kind: str, source: str, source_key: str) -> Iterator[IngestRun]:
+def open_run(
+    database: Database, *, kind: str, source: str, source_key: str, requested: int | None = None
+) -> Iterator[IngestRun]:
     """Start a run, or take up the one that was interrupted; the source is ours alone while the block runs.
+
+    ``requested`` is how many records are asked for, where that is known before they are read; Postgres refuses to take a run
+    for done that has not accounted for each.
 
     A run that an exception leaves stays ``running`` and is taken up by the next call, unless the block finished it.
 
     Raises:
         SourceBusyError: another process is bringing in the same source at this moment.
     """
-    with translated_errors(database.url), database.engine.connect() as guard:
-        # A session lock lives as long as this connection: Postgres releases it when the process is killed, though not before
-        # the statement that was running then has ended, so a repeated command waits a little.
-        guard.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_WAIT})
-        try:
-            guard.execute(
-                text("SELECT pg_advisory_lock(hashtext('comention.ingest'), hashtext(:key))"), {"key": source_key}
-            )
-        except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
-                raise
-            raise SourceBusyError(
-                f"another process is bringing in {source} at this moment: wait for it to end"
-            ) from error
-        guard.commit()
-        try:
-            yield _start(database, kind, source, source_key)
-        finally:
-            if not guard.invalidated:
-                guard.execute(
-                    text("SELECT pg_advisory_unlock(hashtext('comention.ingest'), hashtext(:key))"), {"key": source_key}
-                )
-                guard.commit()
+    with hold_lock(
+        database, "comention.ingest", source_key, busy=f"another process is bringing in {source} at this moment"
+    ):
+        yield _start(database, kind, source, source_key, requested)
 
 
-def _start(database: Database, kind: str, source: str, source_key: str) -> IngestRun:
+def _start(database: Database, kind: str, source: str, source_key: str, requested: int | None) -> IngestRun:
     with database.transaction() as connection:
         row = _last_run(connection, source_key)
         if row is not None and row["status"] != "done":
             connection.execute(
                 update(ingest_run)
                 .where(ingest_run.c.id == row["id"])
-                .values(status="running", detail=None, source=source, finished_at=None)
+                .values(status="running", detail=None, source=source, finished_at=None, requested=requested)
             )
             return IngestRun(database, row["id"], source_key, _counts(connection, row))
         started = connection.execute(
             insert(ingest_run)
-            .values(kind=kind, source=source, source_key=source_key, program_version=__version__)
+            .values(kind=kind, source=source, source_key=source_key, program_version=__version__, requested=requested)
             .returning(ingest_run.c.id)
         )
         return IngestRun(database, int(started.scalar_one()), source_key, IngestCounts())

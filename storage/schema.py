@@ -57,6 +57,7 @@ ingest_run = Table(
     Column("detail", Text),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("finished_at", DateTime(timezone=True)),
+    Column("requested", Integer, comment="PMIDs asked for; null for a file, which is read to its end"),
     Column("read", Integer, nullable=False, server_default="0"),
     Column("new", Integer, nullable=False, server_default="0"),
     Column("revised", Integer, nullable=False, server_default="0"),
@@ -70,6 +71,7 @@ ingest_run = Table(
     CheckConstraint(
         "read = new + revised + unchanged + deleted + superseded + withdrawn + refused + missing", name="adds_up"
     ),
+    CheckConstraint("status <> 'done' OR requested IS NULL OR requested = read", name="nothing_left"),
     Index("ix_ingest_run_source_key", "source_key", "id"),
     comment="One attempt to bring a source in; an interrupted one is taken up again under the same row.",
 )
@@ -114,6 +116,20 @@ citation = Table(
     Column("record_hash", LargeBinary, nullable=False),
     Column("splitter", Text, nullable=False, comment="which splitter cut its sentences"),
     Column("run_id", Integer, ForeignKey(ingest_run.c.id, ondelete="SET NULL")),
+    Column(
+        "bulk_position",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the last place in PubMed's numbered files that this record is known to be at least as new as; 0: none",
+    ),
+    Column(
+        "from_bulk",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="whether it stands as at that place, or was fetched since",
+    ),
     CheckConstraint("pmid > 0", name="pmid"),
     CheckConstraint("title_length BETWEEN 0 AND length(text)", name="title_length"),
     CheckConstraint("published_precision IN ('year', 'month', 'day')", name="published_precision"),
@@ -128,7 +144,62 @@ deleted_citation = Table(
     Column("revised_on", Date, comment="of the record that was stored when PubMed withdrew it"),
     Column("source_key", Text, nullable=False, comment="the source that withdrew it"),
     Column("deleted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "bulk_position",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the place in PubMed's numbered files that withdraws it; 0: none",
+    ),
     comment="What PubMed has withdrawn, up to which version and revision; a newer record comes back, an older one not.",
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("every", Text, nullable=False, comment="an interval such as 6h, or a cron expression in UTC"),
+    Column("annotator", Text, comment="null: the one of the settings"),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("name"),
+    CheckConstraint("name <> '' AND query <> '' AND every <> ''", name="not_empty"),
+    comment="Queries that are asked again and again; what they find is fetched and kept.",
+)
+
+subscription_tick = Table(
+    "subscription_tick",
+    metadata,
+    Column("subscription_id", Integer, ForeignKey(subscription.c.id, ondelete="CASCADE"), nullable=False),
+    Column("tick", DateTime(timezone=True), nullable=False, comment="the moment that the schedule names"),
+    Column("status", Text, nullable=False, server_default="running"),
+    Column("detail", Text),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("since", Date, comment="records that NCBI changed since are fetched again; null: all are"),
+    Column("found", Integer, comment="PMIDs that the query found"),
+    Column("added", Integer, comment="of them, found for the first time or again"),
+    Column("lost", Integer, comment="PMIDs that the query found before and no longer does"),
+    Column("due", ARRAY(Integer), comment="what is to be fetched, until the tick is done"),
+    Column("remarks", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="NCBI's own, on the query"),
+    Column("run_id", Integer, ForeignKey(ingest_run.c.id, ondelete="SET NULL")),
+    PrimaryKeyConstraint("subscription_id", "tick"),
+    CheckConstraint("status IN ('running', 'done', 'failed')", name="status"),
+    Index(None, "run_id"),
+    comment="One row each time a subscription was due, however often that is asked or sent.",
+)
+
+subscription_citation = Table(
+    "subscription_citation",
+    metadata,
+    Column("subscription_id", Integer, ForeignKey(subscription.c.id, ondelete="CASCADE"), nullable=False),
+    Column("pmid", Integer, nullable=False),
+    Column("found_at", DateTime(timezone=True), nullable=False, comment="the first tick that found it"),
+    Column("lost_at", DateTime(timezone=True), comment="the first tick since that did not; null while it is found"),
+    PrimaryKeyConstraint("subscription_id", "pmid"),
+    comment="What each subscription has ever found. A citation stays when its query no longer finds it.",
 )
 
 section = Table(

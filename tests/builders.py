@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from comention.types import Citation, Section, Sentence
-from storage.citations import ReadCitation
+from storage.precedence import ReadCitation
 
 
 def citation(

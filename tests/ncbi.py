@@ -254,12 +254,13 @@ class NcbiServer:
         first, last = parameters.get("mindate"), parameters.get("maxdate")
         # As NCBI does: one end of a range of dates without the other is no range.
         days = (_day(first), _day(last)) if first and last else None
-        if days and parameters.get("datetype") != "edat":
-            raise NotImplementedError("the stand-in knows Entrez dates only")
+        by = parameters.get("datetype")
+        if days and by not in ("edat", "mdat"):
+            raise NotImplementedError("the stand-in knows Entrez and modification dates only")
         found = [
             article.pmid
             for article in self.articles.values()
-            if (days is None or days[0] <= article.entrez_date <= days[1]) and query.matches(article)
+            if (days is None or days[0] <= _dated(article, by) <= days[1]) and query.matches(article)
         ]
         found.sort(reverse=True)
         restricted = start + at_most > LISTED_AT_MOST
@@ -327,9 +328,12 @@ class Unlimited:
         """Return at once."""
 
 
-def busiest_second(moments: Iterable[float]) -> int:
-    """The highest number of ``moments`` (seconds) within any one second, wherever it begins."""
-    times = sorted(moments)
+def busiest_second(moments: Iterable[float], *, apart_from: Sequence[tuple[float, float]] = ()) -> int:
+    """The highest number of ``moments`` (seconds) within any one second, wherever it begins.
+
+    ``apart_from`` are stretches of which nothing is known, as those in which the machine did not let anybody run.
+    """
+    times = sorted(m for m in moments if not any(begin <= m <= end for begin, end in apart_from))
     busiest = first = 0
     for last, moment in enumerate(times):
         while moment - times[first] >= 1.0:
@@ -355,6 +359,10 @@ def _no_records() -> _Reply:
 
 def _search_error(said: str) -> _Reply:
     return _json_reply(200, {"header": {"type": "esearch", "version": "0.3"}, "esearchresult": {"ERROR": said}})
+
+
+def _dated(article: Article, by: str | None) -> dt.date:
+    return article.modification_date if by == "mdat" else article.entrez_date
 
 
 def _day(text: str) -> dt.date:

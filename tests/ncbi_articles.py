@@ -23,6 +23,13 @@ class Article:
     title: str
     abstract: str
     revision: int = 1
+    modified: dt.date | None = None
+    """The day of its last change, where that is not its Entrez date."""
+
+    @property
+    def modification_date(self) -> dt.date:
+        """The day that ``mdat`` counts by."""
+        return self.modified or self.entrez_date
 
     @property
     def text(self) -> str:
@@ -31,10 +38,11 @@ class Article:
 
     def xml(self) -> str:
         """The citation as EFetch writes it."""
-        day = self.entrez_date
+        day, changed = self.entrez_date, self.modification_date
         return (
             f'<PubmedArticle><MedlineCitation Status="MEDLINE" Owner="NLM"><PMID Version="1">{self.pmid}</PMID>'
-            f"<DateRevised><Year>{day.year}</Year><Month>{day.month:02}</Month><Day>{day.day:02}</Day></DateRevised>"
+            f"<DateRevised><Year>{changed.year}</Year><Month>{changed.month:02}</Month><Day>{changed.day:02}</Day>"
+            "</DateRevised>"
             '<Article PubModel="Print"><Journal><ISSN IssnType="Print">0000-0000</ISSN>'
             '<JournalIssue CitedMedium="Print">'
             f"<PubDate><Year>{day.year}</Year></PubDate></JournalIssue>"

@@ -244,6 +244,7 @@ def _write(path: Path, content: str) -> None:
 
 
 def _print_tables(evaluations: Sequence[Evaluation], differences: Differences) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     console = stdout_console()
@@ -251,6 +252,7 @@ def _print_tables(evaluations: Sequence[Evaluation], differences: Differences) -
         table = Table(
             title=f"{evaluation.shown_as} on {evaluation.corpus}",
             caption=f"strict: exact offsets and label; 95 % intervals over {evaluation.mentions.articles:,} articles",
+            box=SIMPLE_HEAD,
         )
         columns = ("label", "precision", "recall", "F1", "95 % of F1", "seqeval F1", "support")
         for column in columns:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,9 +28,16 @@ def ingest() -> None:
 
 @ingest.command()
 @paths_argument
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Files read at a time; with more than one, only PubMed's numbered files keep their order.",
+)
 @again_option
 @json_option
-def files(paths: tuple[Path, ...], again: bool, as_json: bool) -> None:
+def files(paths: tuple[Path, ...], processes: int, again: bool, as_json: bool) -> None:
     """Store the records of files of PubMed XML: baseline and update files or E-utilities answers, .gz or not.
 
     Every record is stored, or listed with the reason why not. A file that cannot be read is named and the others are stored.
@@ -36,11 +47,141 @@ def files(paths: tuple[Path, ...], again: bool, as_json: bool) -> None:
     from storage.database import open_database
 
     with open_database(load_settings()) as database, progress_bars() as progress:
-        reports = ingest_files(database, paths, progress, again=again)
+        reports = ingest_files(database, paths, progress, again=again, processes=processes)
     if as_json:
         print_json({"sources": [report_document(report) for report in reports]})
     show_reports(reports)
     if not all(report.usable for report in reports):
+        raise click.exceptions.Exit(1)
+
+
+def parse_numbers(_context: click.Context, _option: click.Parameter, value: str | None) -> range | None:
+    """Read ``12`` or ``1-20``."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", value)
+    if found is None or int(found[2] or found[1]) < int(found[1]):
+        raise click.BadParameter(f"{value!r} is no range of file numbers: write 1-20, or 12 for one file")
+    return range(int(found[1]), int(found[2] or found[1]) + 1)
+
+
+def _bulk_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = (
+        click.argument("place", required=False, metavar="[URL|FOLDER]"),
+        click.option(
+            "--files", "numbers", callback=parse_numbers, metavar="N[-N]", help="Only files with these numbers."
+        ),
+        click.option("--processes", type=click.IntRange(1, 256), help="Files read at a time; one a core by default."),
+        click.option(
+            "--keep",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="FOLDER",
+            help="Keep what is downloaded in this folder.",
+        ),
+        again_option,
+        json_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@ingest.command()
+@_bulk_options
+def baseline(**options: Any) -> None:
+    """Store PubMed's annual baseline, or go on with it.
+
+    The files pubmedYYnNNNN.xml.gz are taken from COMENTION_NCBI__MIRROR, from another address (https:// or ftp://) or from a
+    folder. Each is compared with its .md5 file. What was read to its end before is left out, so the same command goes on
+    where it was interrupted, even killed.
+    """
+    _ingest_bulk("baseline", **options)
+
+
+@ingest.command()
+@_bulk_options
+def updates(**options: Any) -> None:
+    """Apply PubMed's update files: new and revised records, deletions.
+
+    As for the baseline; files that were applied before are left out. The files' numbers decide which record of a PMID is the
+    last, so repeated files and files out of order do no harm. A number that lacks between the first and the last is named.
+    """
+    _ingest_bulk("updates", **options)
+
+
+@ingest.command()
+@click.argument("text", metavar="TEXT")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Only what came to PubMed, or was changed, on that day or later.",
+)
+@json_option
+def query(text: str, since: dt.datetime | None, as_json: bool) -> None:
+    """Search PubMed and store what is found."""
+    from comention.settings import load_settings
+    from pipeline.fetching import ingest_from_ncbi
+    from storage.database import open_database
+
+    settings = load_settings()
+    with open_database(settings) as database, progress_bars() as progress:
+        report = ingest_from_ncbi(
+            database, settings, progress, query=text, since=None if since is None else since.date()
+        )
+    if as_json:
+        print_json({"sources": [report_document(report)]})
+    show_reports([report])
+    if not report.usable:
+        raise click.exceptions.Exit(1)
+
+
+def _ingest_bulk(
+    kind: str,
+    *,
+    place: str | None,
+    numbers: range | None,
+    processes: int | None,
+    keep: Path | None,
+    again: bool,
+    as_json: bool,
+) -> None:
+    from comention.settings import load_settings
+    from pipeline.bulk import ingest_releases, resolve_place, unverified
+    from storage.database import open_database
+
+    settings = load_settings()
+    found = resolve_place(kind, place, settings.ncbi.mirror)
+    with open_database(settings) as database, progress_bars() as progress:
+        report = ingest_releases(
+            database,
+            kind=kind,
+            place=found,
+            downloads=keep or settings.home / "downloads",
+            processes=processes,
+            progress=progress,
+            timeout=settings.ncbi.timeout,
+            numbers=numbers,
+            keep=keep is not None,
+            again=again,
+        )
+    console = stderr_console()
+    if as_json:
+        print_json({"sources": [report_document(source) for source in report.sources], "gaps": report.gaps})
+    fresh = [source for source in report.sources if not source.already_read]
+    show_reports(fresh)
+    if len(fresh) < len(report.sources):
+        console.print(f"{len(report.sources) - len(fresh):,} files were read before: --again reads them again")
+    if without := unverified(found, [Path(source.source).name for source in fresh]):
+        console.print(f"{without:,} files have no .md5 file beside them and were taken without a check")
+    if report.gaps:
+        named = ", ".join(report.gaps[:5]) + (f" and {len(report.gaps) - 5:,} more" if len(report.gaps) > 5 else "")
+        console.print(
+            f"not in {found}: {named}; what they change is not in the database: fetch them and give the same command again",
+            markup=False,
+            soft_wrap=True,
+        )
+    if not report.usable:
         raise click.exceptions.Exit(1)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from comention.settings import load_settings
+from pipeline.annotator_options import load_chosen
 from pipeline.console import json_option, print_json, progress_bars, stderr_console
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     metavar="CORPUS",
     help="Keep this corpus out of every stage, and score on it afterwards. May be repeated.",
 )
+@click.option("--test", "tests", multiple=True, metavar="CORPUS", help="Score on this corpus afterwards, no more.")
 @click.option("--model-version", default="1", show_default=True, help="The version that the annotator will state.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:N; auto: a GPU where there is one.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads; unset: one a core.")
@@ -49,6 +51,7 @@ def train(
     corpora: Path,
     base: Path | None,
     held_out: tuple[str, ...],
+    tests: tuple[str, ...],
     model_version: str,
     device: str,
     threads: int | None,
@@ -60,9 +63,9 @@ def train(
     """
     from annotate.corpora import load_corpus
     from annotate.evaluate import evaluate
+    from annotate.guideline_heads import choose_head
     from annotate.precision import usable_cores
     from annotate.recipe import load_recipe
-    from annotate.registry import load_annotator
     from annotate.train import TrainingStep, find_base
     from annotate.train import train as fit
     from ingest.sentences import RuleSplitter
@@ -91,14 +94,12 @@ def train(
             on_step=show,
         )
     document = dataclasses.asdict(report)
-    heads = {head.name for head in loaded.heads}
     evaluations = []
-    for reference in held_out:
+    for reference in (*held_out, *tests):
         corpus = load_corpus(reference)
-        # Each corpus under its own guideline, where the recipe has a head for it.
-        name = f"{out}:{corpus.guideline}" if corpus.guideline in heads and loaded.stored == "int8" else str(out)
-        annotator = load_annotator(name, load_settings().annotate)
-        evaluations.append(evaluate(annotator, corpus, splitter).to_json())
+        head = choose_head(str(out), corpus)
+        annotator = load_chosen(load_settings().annotate, f"{out}:{head}" if head else str(out), None)
+        evaluations.append(evaluate(annotator, corpus, splitter, head=head).to_json())
     document["evaluations"] = evaluations
     if as_json:
         print_json(document)

@@ -28,9 +28,12 @@ def compact(settings: AnnotateSettings) -> Annotator:
     return load_annotator("compact", settings)
 
 
-def texts(annotator: Annotator, sentence: str) -> list[tuple[str, str]]:
+def texts(
+    annotator: Annotator, sentence: str, labels: tuple[str, ...] = ("Drug", "Condition")
+) -> list[tuple[str, str]]:
     (annotation,) = annotator.annotate([sentence])
-    return [(sentence[mention.start_char : mention.end_char], mention.label) for mention in annotation.mentions]
+    found = [(sentence[mention.start_char : mention.end_char], mention.label) for mention in annotation.mentions]
+    return [(text, label) for text, label in found if label in labels]
 
 
 def test_it_finds_drugs_and_conditions(compact: Annotator):
@@ -48,9 +51,16 @@ def test_it_finds_drugs_and_conditions(compact: Annotator):
     assert texts(compact, SENTENCES[3]) == []
 
 
+def test_it_finds_the_types_of_craft_in_the_same_pass(compact: Annotator):
+    sentence = "Mice that lack p53 lost their neurons; calcium and the promoter of the gene were unchanged."
+    found = texts(compact, sentence, ("Taxon", "Protein", "Cell", "Chemical", "Sequence"))
+    assert {("Mice", "Taxon"), ("neurons", "Cell"), ("calcium", "Chemical"), ("promoter", "Sequence")} <= set(found)
+
+
 def test_it_states_what_it_is(compact: Annotator):
     info = compact.info
-    assert (info.name, info.model, info.labels) == ("compact", "bundled", ("Drug", "Condition"))
+    craft = ("Sequence", "Cell", "Protein", "Gene", "Taxon", "Chemical", "CellularComponent")
+    assert (info.name, info.model, info.labels) == ("compact", "bundled", ("Drug", "Condition", *craft))
     assert len(info.revision) == len(info.config_hash) == 16
 
 

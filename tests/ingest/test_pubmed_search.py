@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -136,7 +137,6 @@ def test_a_server_whose_numbers_never_add_up_is_not_believed(short_lists: int) -
 @pytest.mark.parametrize(
     ("query", "warning"),
     [
-        ("rash[nosuchfield]", "PubMed does not know the search field 'nosuchfield'"),
         ("carbamazepin3", "PubMed does not find the phrase 'carbamazepin3'"),
         ('"tremor rash"', "PubMed does not know the phrase 'tremor rash' as a whole and may ignore its quotes"),
         ("xyzzy", "PubMed says: No items found."),
@@ -153,13 +153,18 @@ def test_each_warning_comes_once_and_our_own_slicing_causes_none(server: NcbiSer
     pubmed = PubMed(server.settings(), Unlimited(), on_warning=heard.append)
     assert len(pubmed.search("patient")) == 25_000
     assert heard == []
-    assert len(pubmed.search("patient[nosuchfield]")) == 25_000
-    assert heard == ["PubMed does not know the search field 'nosuchfield'"]
+    assert len(pubmed.search('"took patient"')) == 25_000
+    assert heard == ["PubMed does not know the phrase 'took patient' as a whole and may ignore its quotes"]
+
+
+def test_a_field_that_pubmed_does_not_know_is_refused_before_anything_is_fetched(pubmed: PubMed) -> None:
+    with pytest.raises(FetchError, match=r"does not know the search field 'nosuchfield' \(fieldsnotfound\): correct"):
+        pubmed.search("rash[nosuchfield]")
 
 
 def test_by_default_warnings_go_to_the_log(pubmed: PubMed, caplog: pytest.LogCaptureFixture) -> None:
-    pubmed.search("rash[nosuchfield]")
-    assert [(r.name, r.levelname) for r in caplog.records] == [("ingest.pubmed", "WARNING")]
+    pubmed.search("xyzzy")
+    assert {(r.name, r.levelname) for r in caplog.records} == {("ingest.pubmed", "WARNING")}
 
 
 @pytest.mark.parametrize(
@@ -186,3 +191,14 @@ def test_an_empty_query_and_days_in_the_wrong_order_are_refused_without_a_reques
     with pytest.raises(FetchError, match="begin on 2020-01-02 and end before, on 2020-01-01"):
         pubmed.search("rash", since=dt.date(2020, 1, 2), until=dt.date(2020, 1, 1))
     assert server.requests == []
+
+
+def test_what_is_new_since_a_day_is_what_came_and_what_was_changed() -> None:
+    old = article(1, dt.date(2020, 1, 1))
+    changed = replace(article(2, dt.date(2020, 1, 1)), modified=dt.date(2024, 5, 2))
+    came = article(3, dt.date(2024, 5, 1))
+    with NcbiServer([old, changed, came], enforce_rate=False) as server:
+        pubmed = PubMed(server.settings(), Unlimited())
+        assert pubmed.watch("rash", since=dt.date(2024, 5, 1)) == [2, 3]
+        assert pubmed.search("rash", since=dt.date(2024, 5, 2), by="modified") == [2]
+        assert pubmed.watch("rash", since=dt.date(2024, 5, 3)) == []

@@ -63,3 +63,31 @@ def test_every_real_citation_is_stored_or_explained_and_every_sentence_is_a_slic
     assert row.sentences > 70_000
     assert (row.wrong, wrong_mentions) == (0, 0)
     assert comention("verify").status == 0
+
+
+def test_every_real_file_is_accounted_for_also_the_deletions(
+    comention: Comention, database: Database, corpora: Path
+) -> None:
+    files = sorted((corpora / "pubmed_xml").iterdir())
+    outcome = comention("ingest", "files", *files, "--processes", "2", "--json")
+    assert outcome.status == 0, outcome.stderr
+    sources = outcome.document["sources"]
+    deletions = [source for source in sources if Path(source["source"]).name.startswith("delete_")]
+    books = [source for source in sources if "book" in source["source"]]
+    assert len(deletions) == 3
+    assert all(source["deleted"] == source["read"] > 0 for source in deletions)
+    assert sum(source["read"] for source in books) == 6
+    assert sum(source["read"] - source["deleted"] for source in sources) == 7749 + 6
+    assert all(source["refused"] == source["missing"] == 0 for source in sources)
+    with database.transaction() as connection:
+        wrong = connection.execute(
+            text(
+                "SELECT count(*) FILTER (WHERE status <> 'done' "
+                "OR requested <> stored + unchanged + deleted + left_out + missing), count(*) FROM analysis.ingest_run"
+            )
+        ).one()
+        stored = connection.execute(text("SELECT count(*) FROM analysis.citation")).scalar_one()
+        explained = connection.execute(text("SELECT count(*) FROM analysis.ingest_exception")).scalar_one()
+    assert tuple(wrong) == (0, len(files))
+    repeated = sum(source["revised"] + source["unchanged"] for source in sources)
+    assert stored + explained + repeated == 7749 + 6

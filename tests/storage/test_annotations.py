@@ -16,9 +16,10 @@ from storage.annotations import (
     save_annotations,
 )
 from storage.annotators import list_registered, promote_annotator, register_annotator
-from storage.citations import ReadCitation, save_citations
+from storage.citations import save_citations
 from storage.database import Database
 from storage.names import NameTable
+from storage.precedence import ReadCitation
 from storage.runs import open_run
 from tests.builders import citation
 from tests.plugins.lexicon_annotator import LexiconAnnotator

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from comention.types import Correction, DeletedCitation, Journal, Term
-from storage.citations import ReadCitation, delete_citations, save_citations
+from storage.citations import delete_citations, save_citations
 from storage.database import Database
+from storage.precedence import ReadCitation
 from storage.removal import remove_citations
 from storage.runs import IngestCounts, open_run
 from tests.builders import citation

@@ -15,11 +15,12 @@ from sqlalchemy import text
 from comention.types import DeletedCitation
 from storage.annotations import AnnotatedCitation, list_pending, save_annotations
 from storage.annotators import promote_annotator, register_annotator
-from storage.citations import ReadCitation, delete_citations, save_citations
+from storage.citations import delete_citations, save_citations
 from storage.cooccurrence import find_drift, fold_counts
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
 from storage.names import NameTable
+from storage.precedence import ReadCitation
 from storage.removal import remove_citations
 from storage.runs import open_run
 from tests.builders import citation

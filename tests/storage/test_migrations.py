@@ -106,13 +106,16 @@ def test_a_database_of_a_newer_release_is_refused_by_every_command(comention: Co
 
 
 def test_a_database_of_an_older_release_asks_for_the_upgrade(
-    database_address: str, monkeypatch: pytest.MonkeyPatch
+    empty_address: str, empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There is one revision so far, so the database is made older by a program that knows of another one.
-    monkeypatch.setattr("migrations.revisions", lambda: ["0001", "0002"])
-    monkeypatch.setenv("COMENTION_DATABASE__URL", database_address)
+    upgrade(empty, revisions()[-2])
+    assert schema_state(empty) is SchemaState.OLDER
+    monkeypatch.setenv("COMENTION_DATABASE__URL", empty_address)
     with pytest.raises(SchemaError, match="run `comention db upgrade`"), open_database(load_settings()):
         pass
+    upgrade(empty)
+    assert drift(empty) == []
+    empty.close()
 
 
 def test_an_empty_database_that_was_named_asks_for_the_upgrade(empty_address: str) -> None:

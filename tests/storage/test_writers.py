@@ -94,7 +94,7 @@ def delete_in_its_own_transaction(database: Database, pmid: int) -> None:
 
 
 def test_two_processes_do_not_bring_in_one_source_together(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.runs.LOCK_WAIT", "100ms")
+    monkeypatch.setattr("storage.locks.LOCK_WAIT", "100ms")
     with open_run(database, kind="file", source="one.xml", source_key="one"):
         with (
             pytest.raises(SourceBusyError, match=r"another process is bringing in one\.xml"),
