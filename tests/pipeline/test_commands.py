@@ -9,13 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ingest.files import source_digest
 from ingest.samples import sample_files
 from pipeline.cli import COMMANDS
 from storage.database import Database
-from storage.queries import has_rows
 from storage.runs import open_run
 from tests.builders import article_set, article_xml, write_articles
 from tests.conftest import COMMAND, ROOT, Comention, command_environment, run_command
@@ -434,20 +434,27 @@ def test_no_figure_is_cut_on_a_terminal_of_few_columns(comention: Comention, two
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_command_with_a_sentence_and_its_status(
-    comention: Comention, database: Database, database_address: str, tmp_path: Path, number: signal.Signals
+    comention: Comention, database_address: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     articles = (article_xml(pmid, "Clozapine caused agranulocytosis. " * 20) for pmid in range(1, 6000))
     path = write_articles(tmp_path / "long.xml", articles)
-    with subprocess.Popen(
-        [*COMMAND, "ingest", "files", str(path)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=command_environment(COMENTION_DATABASE__URL=database_address),
-    ) as process:
-        while process.poll() is None and not has_rows(database, "citation"):
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'comention.sentence'::regclass"
+    with (
+        psycopg.connect(database_address) as holder,
+        subprocess.Popen(
+            [*COMMAND, "ingest", "files", str(path)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=command_environment(COMENTION_DATABASE__URL=database_address),
+        ) as process,
+    ):
+        # Nobody can store a sentence: the command is stopped in the midst of its work, however fast it is.
+        holder.execute("LOCK TABLE comention.sentence IN EXCLUSIVE MODE")
+        while process.poll() is None and holder.execute(waiting).fetchone() is None:
             pass
         process.send_signal(number)
+        holder.rollback()
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 128 + number
