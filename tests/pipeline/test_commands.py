@@ -438,6 +438,9 @@ def test_a_signal_stops_the_command_with_a_sentence_and_its_status(
 ) -> None:
     articles = (article_xml(pmid, "Clozapine caused agranulocytosis. " * 20) for pmid in range(1, 6000))
     path = write_articles(tmp_path / "long.xml", articles)
+    if signal.getsignal(number) is signal.SIG_IGN:
+        # Under nohup, or in the background of a script, the command would inherit that it is to ignore the signal.
+        signal.signal(number, signal.SIG_DFL)
     waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'comention.sentence'::regclass"
     with (
         psycopg.connect(database_address) as holder,
