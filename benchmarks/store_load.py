@@ -57,6 +57,8 @@ def load_corpus(database: Database, corpus: Corpus, *, owed: int, processes: int
             "VALUES ('file', 'made', 'made', '0', 'done', now())"
         )
         later = _drop_indexes(connection)
+        connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
+        connection.execute("SELECT pg_reload_conf()")
     _say("names are there")
     parts = [Part(number) for number in range(batches)] + [Part(batches + more, owed=True) for more in range(owed)]
     arguments = (database.url.render_as_string(hide_password=False), corpus.citations, annotator_id)
@@ -72,6 +74,8 @@ def load_corpus(database: Database, corpus: Corpus, *, owed: int, processes: int
         _say(statement.split(" ON ")[0].lower())
     with _connect(database) as connection:
         connection.execute("VACUUM (ANALYZE)")
+        connection.execute("ALTER SYSTEM RESET max_wal_size")
+        connection.execute("SELECT pg_reload_conf()")
     _say("analysed")
 
 
@@ -164,7 +168,8 @@ def _load_names(connection: psycopg.Connection[tuple[object, ...]], corpus: Corp
 def _drop_indexes(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
     """Drop the indexes of big tables that no constraint is made of; return what makes them again."""
     rows = connection.execute(
-        "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid "
+        "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i "
+        "JOIN pg_class t ON t.oid = i.indrelid "
         "WHERE t.relnamespace = 'comention'::regnamespace AND t.relname = ANY (%s) "
         "AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u'))",
         [list(_BIG)],
@@ -201,7 +206,7 @@ def _load_part(part: Part) -> None:
             connection,
             "sentence",
             "pmid, ordinal, section_ordinal, start_char, end_char",
-            ("%d\t%d\t%d\t%d\t%d\n" % line for line in sentences),
+            (f"{a}\t{b}\t{c}\t{d}\t{e}\n" for a, b, c, d, e in sentences),
         )
         if part.owed:
             _copy(connection, "unindexed_citation", "pmid", (f"{pmid}\n" for pmid in batch.pmids))
