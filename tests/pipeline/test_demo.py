@@ -35,7 +35,7 @@ def test_the_sample_is_read_whole_and_its_pmids_are_not_pubmeds() -> None:
 def demo(postgres: EmbeddedPostgres, template: str) -> Iterator[Outcome]:
     """What `comention demo` prints with the bundled annotator; its database is kept for copies."""
     address = postgres.create_database(SHOWN, template=template)
-    yield run_command("demo", **COMPACT, COMENTION_DATABASE__URL=address)
+    yield run_command("demo", timeout=280, **COMPACT, COMENTION_DATABASE__URL=address)
     postgres.drop_database(SHOWN)
 
 
