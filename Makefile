@@ -10,6 +10,8 @@ TORCH := $(if $(FIND_LINKS),,--torch-backend=auto)
 UV_INSTALL = $(if $(CERTIFICATES),SSL_CERT_FILE="$(CERTIFICATES)" )$(if $(FIND_LINKS),UV_FIND_LINKS="$(FIND_LINKS)" )UV_LINK_MODE=copy \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
+# Whatever the environment says of compiled modules: without them every command compiles anew what it imports, for seconds.
+COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.ingest_workers, storage.migrate'
 # Tests side by side: one process a core; whoever is done takes over half of what another has left.
 PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
@@ -29,6 +31,7 @@ $(BIN)/uv: constraints.txt
 $(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
 	@echo "installing into $(VENV): half a gigabyte at most, a minute or two"
 	@$(UV_INSTALL) --editable '.[embedded]'
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
