@@ -215,6 +215,12 @@ def _concept_key(connection: Connection, label: str, wanted: str) -> str | None:
     return None if found is None else found[1]
 
 
+def find_concept(database: Database, label: str, wanted: str) -> str | None:
+    """Return the key of the concept that a user means by a name or CURIE, or None where the label has no such name."""
+    with database.transaction() as connection:
+        return _concept_key(connection, label, wanted)
+
+
 def count_sample(database: Database) -> tuple[int, int]:
     """Return how many citations of the demo's sample, and whether any (1) or none (0) of others, are stored."""
     with database.transaction() as connection:
