@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 OffsetUnit = Literal["codepoint", "utf16", "utf8"]
-"""Unicode code points (Python, R, readers of PubTator and BioC), UTF-16 code units (Java, JavaScript), bytes of UTF-8 (Rust)."""
+"""Unicode code points (Python, R, readers of PubTator and BioC), UTF-16 code units (Java), bytes of UTF-8 (Rust)."""
 
 OFFSET_UNITS: tuple[OffsetUnit, ...] = get_args(OffsetUnit)
 
