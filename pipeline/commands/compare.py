@@ -51,6 +51,7 @@ def compare(
     from pipeline.show import comparison_table, inert
     from storage.comparisons import ComparedCondition, compare_drugs
     from storage.database import open_database
+    from storage.queries import find_concept
 
     with open_database(load_settings()) as database:
         found = compare_drugs(database, first, second, min_sentences=min_sentences)
@@ -60,6 +61,7 @@ def compare(
         ):
             if not has_any and min_sentences == 1:
                 explain_no_match(database, drug=drug, condition=None)
+        first, second = (find_concept(database, "Drug", drug) or drug for drug in (first, second))
     parts = {
         "all": found,
         "shared": [one for one in found if one.in_first and one.in_second],

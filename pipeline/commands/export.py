@@ -247,7 +247,8 @@ def _mention_pending(database: Database, shown: ShownAnnotator) -> None:
     pending = 0 if promoted is None else count_pending(database, promoted.annotator_id)[0]
     if pending:
         stderr_console().print(
-            f"{pending:,} citations have no mentions because {shown.name} has not read them yet: run `comention annotate`",
+            f"exported without mentions because {shown.name} has not read them yet: {pending:,} of the citations; "
+            "run `comention annotate`",
             markup=False,
             soft_wrap=True,
         )

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 
 from pipeline.show import sparkline
+from storage.embedded import EmbeddedPostgres
 from storage.queries import Evidence, Pair
 from tests.builders import article_xml, write_articles
-from tests.conftest import COMMAND, Comention, command_environment
+from tests.conftest import COMMAND, Comention, Outcome, command_environment, run_command
 
 YEAR_VIEW = """
 CREATE VIEW analysis.cooccurrence_year AS
@@ -34,15 +35,17 @@ def in_year(article: str, year: str) -> str:
     return article.replace("<PubDate><Year>2020</Year></PubDate>", date)
 
 
-@pytest.fixture
-def stored(comention: Comention, database_address: str, tmp_path: Path) -> Comention:
-    with psycopg.connect(database_address) as connection:
+@pytest.fixture(scope="module")
+def stored_address(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a database of five citations; the tests here only read it."""
+    address = postgres.create_database("test_result_files", template=template)
+    with psycopg.connect(address) as connection:
         row = connection.execute("SELECT to_regclass('analysis.cooccurrence_year')").fetchone()
         if row == (None,):
             connection.execute(YEAR_VIEW)
     lithium = "Lithium caused tremor. Lithium, tremor; then nausea."
     path = write_articles(
-        tmp_path / "years.xml",
+        tmp_path_factory.mktemp("results") / "years.xml",
         [
             in_year(article_xml(1, lithium), "2001"),
             in_year(article_xml(2, "Lithium caused tremor."), "2001"),
@@ -51,8 +54,18 @@ def stored(comention: Comention, database_address: str, tmp_path: Path) -> Comen
             in_year(article_xml(5, 'Valproate caused "tremor", and rash; 😀 valproate.'), "2010"),
         ],
     )
-    assert comention("run", path).status == 0
-    return comention
+    assert run_command("run", path, COMENTION_DATABASE__URL=address).status == 0
+    return address
+
+
+@pytest.fixture
+def stored(stored_address: str) -> Comention:
+    """The command line on that database."""
+
+    def run(*arguments: str | Path, **settings: str) -> Outcome:
+        return run_command(*arguments, **{"COMENTION_DATABASE__URL": stored_address, **settings})
+
+    return run
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -86,7 +99,8 @@ def test_trend_agrees_with_the_pair(stored: Comention) -> None:
 
 
 def test_compare_puts_counts_side_by_side_and_says_what_one_has_alone(stored: Comention) -> None:
-    document = stored("compare", "lithium", "valproate", "--json").document
+    document = stored("compare", "LITHIUM", "valproate", "--json").document
+    assert (document["first"], document["second"]) == ("lithium", "valproate")
     assert document["counts"] == {"shared": 1, "first": 1, "second": 1}
     top = {
         drug: {pair["condition"]: pair for pair in stored("top", "--drug", drug, "--json").document}
@@ -188,19 +202,19 @@ def test_a_file_that_cannot_be_written_is_named(stored: Comention, tmp_path: Pat
         assert len(full.stderr.strip().splitlines()) == 1
 
 
-def test_a_full_stdout_is_said_in_one_sentence(stored: Comention, database_address: str) -> None:
+def test_a_full_stdout_is_said_in_one_sentence(stored_address: str) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*COMMAND, "top", "--csv", "-"], stdout=full, stderr=subprocess.PIPE, check=False,
-            env=command_environment(COMENTION_DATABASE__URL=database_address),
+            env=command_environment(COMENTION_DATABASE__URL=stored_address),
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, b"comention: stdout cannot be written: No space left on device\n")
 
 
-def test_csv_of_a_reader_that_goes_away_is_no_error(stored: Comention, database_address: str) -> None:
+def test_csv_of_a_reader_that_goes_away_is_no_error(stored_address: str) -> None:
     with subprocess.Popen(
         [*COMMAND, "top", "--csv", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=command_environment(COMENTION_DATABASE__URL=database_address),
+        env=command_environment(COMENTION_DATABASE__URL=stored_address),
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
