@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -19,12 +20,13 @@ from storage.annotators import register_annotator
 from storage.cooccurrence import fold_counts
 from storage.database import Database
 from storage.names import NameTable
+from storage.search import index_sentences
 
 MAX_MENTION_CHARACTERS = 500
 """A longer span is no name of anything, and too long for the index of names."""
 
-FOLD_EVERY = 64
-"""Batches after which the deltas are folded into the counts."""
+FOLD_AFTER = 2.0
+"""Seconds after which the deltas are folded into the counts, so that readers have few of them to add."""
 
 OnProgress = Callable[[AnnotationCounts], None]
 """Called with what a batch came to, once it is committed."""
@@ -51,7 +53,8 @@ def annotate_pending(
     ):
         writing: Future[AnnotationCounts] | None = None
         reading = reader.submit(list_pending, database, annotator_id, limit=batch_citations)
-        for number in itertools.count(1):
+        folded_at = time.monotonic()
+        while True:
             pending = reading.result()
             if pending:
                 reading = reader.submit(
@@ -63,9 +66,11 @@ def annotate_pending(
             if not pending:
                 break
             writing = writer.submit(save_annotations, database, annotator_id, names, annotated)
-            if number % FOLD_EVERY == 0:
-                writer.submit(fold_counts, database).result()
+            if time.monotonic() - folded_at > FOLD_AFTER:
+                writer.submit(fold_counts, database)
+                folded_at = time.monotonic()
     fold_counts(database)
+    index_sentences(database)
     return total
 
 

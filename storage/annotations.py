@@ -9,8 +9,8 @@ from sqlalchemy import Connection, text
 
 from comention.names import normalise_name
 from comention.types import AnnotationStatus, SentenceAnnotation
-from storage.citations import append_counts
-from storage.copy import copy_rows
+from storage.cooccurrence import count_in, take_out_counts
+from storage.copy import array_literal, copy_rows
 from storage.database import Database
 from storage.names import NameTable, Spelling
 
@@ -90,6 +90,8 @@ def list_pending(
 ) -> list[PendingCitation]:
     """Return the next citations owed to an annotator, in order of PMID, with their sentences."""
     with database.transaction() as connection:
+        # One snapshot, so that offsets and text are of one revision.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         citations = connection.execute(
             text(
                 "SELECT pmid, content_hash FROM comention.owed WHERE annotator_id = :annotator AND pmid > :after "
@@ -97,13 +99,23 @@ def list_pending(
             ),
             {"annotator": annotator_id, "after": after_pmid, "limit": limit},
         ).all()
+        pmids = {"pmids": [row.pmid for row in citations]}
+        texts: dict[int, str] = {
+            row.pmid: row.text
+            for row in connection.execute(
+                text("SELECT pmid, text FROM comention.citation WHERE pmid = ANY(:pmids)"), pmids
+            )
+        }
         lines = connection.execute(
-            text("SELECT pmid, ordinal, text FROM comention.sentence WHERE pmid = ANY(:pmids) ORDER BY pmid, ordinal"),
-            {"pmids": [row.pmid for row in citations]},
+            text(
+                "SELECT pmid, ordinal, start_char, end_char FROM comention.sentence WHERE pmid = ANY(:pmids) "
+                "ORDER BY pmid, ordinal"
+            ),
+            pmids,
         )
         by_pmid: dict[int, list[tuple[int, str]]] = {row.pmid: [] for row in citations}
-        for line in lines:
-            by_pmid[line.pmid].append((line.ordinal, line.text))
+        for pmid, ordinal, start, end in lines:
+            by_pmid[pmid].append((ordinal, texts[pmid][start:end]))
     return [
         PendingCitation(
             pmid=row.pmid,
@@ -136,9 +148,9 @@ def save_annotations(
             key=lambda item: item.pending.pmid,
         )
         pmids = [item.pending.pmid for item in todo]
-        append_counts(connection, pmids, sign=-1, annotator_id=annotator_id)
+        take_out_counts(connection, pmids, reason="re-annotation", annotator_id=annotator_id)
         written = _write(connection, annotator_id, todo, numbers)
-        append_counts(connection, pmids, sign=1, annotator_id=annotator_id)
+        count_in(connection, pmids, annotator_id=annotator_id)
     return written + AnnotationCounts(skipped=len(batch) - len(todo))
 
 
@@ -164,26 +176,24 @@ def _write(
 ) -> AnnotationCounts:
     ledger: list[tuple[object, ...]] = []
     exceptions: list[tuple[object, ...]] = []
-    mentions: list[tuple[object, ...]] = []
+    lists: list[tuple[object, ...]] = []
     tally = dict.fromkeys(AnnotationStatus, 0)
+    total = 0
     earlier = _earlier_attempts(connection, annotator_id, [item.pending.pmid for item in items])
     for item in items:
-        pmid, before = item.pending.pmid, len(mentions)
+        pmid = item.pending.pmid
+        mentions: list[tuple[int, int, int, int, float]] = []
         for ordinal, sentence, result in zip(item.pending.ordinals, item.pending.sentences, item.results, strict=True):
             if result.status is not AnnotationStatus.DONE:
                 exceptions.append((pmid, annotator_id, ordinal, result.status, result.detail or "no reason given"))
-            mentions.extend(
-                (
-                    pmid,
-                    ordinal,
-                    annotator_id,
-                    found.start_char,
-                    found.end_char,
-                    numbers[found.label, normalise_name(sentence[found.start_char : found.end_char])],
-                    found.score,
-                )
-                for found in result.mentions
-            )
+            for found in result.mentions:
+                start, end = found.start_char, found.end_char
+                number = numbers[found.label, normalise_name(sentence[start:end])]
+                mentions.append((ordinal, start, end, number, found.score))
+        if mentions:
+            mentions.sort()
+            lists.append((pmid, annotator_id, *map(array_literal, zip(*mentions, strict=True))))
+        total += len(mentions)
         status, detail = _citation_status(item.results)
         tally[status] += 1
         ledger.append(
@@ -194,7 +204,7 @@ def _write(
                 status,
                 detail,
                 sum(result.status is not AnnotationStatus.FAILED for result in item.results),
-                len(mentions) - before,
+                len(mentions),
                 earlier.get((pmid, item.pending.content_hash), 0) + 1,
             )
         )
@@ -209,20 +219,20 @@ def _write(
         ledger,
     )
     if exceptions:
-        columns = ("pmid", "annotator_id", "sentence_ordinal", "status", "detail")
-        copy_rows(connection, "annotation_exception", columns, exceptions)
-    copy_rows(
-        connection,
-        "mention",
-        ("pmid", "sentence_ordinal", "annotator_id", "start_char", "end_char", "name_id", "score"),
-        mentions,
-    )
+        copy_rows(
+            connection,
+            "annotation_exception",
+            ("pmid", "annotator_id", "sentence_ordinal", "status", "detail"),
+            exceptions,
+        )
+    columns = ("pmid", "annotator_id", "sentence_ordinals", "starts", "ends", "name_ids", "scores")
+    copy_rows(connection, "citation_mentions", columns, lists)
     return AnnotationCounts(
         done=tally[AnnotationStatus.DONE],
         truncated=tally[AnnotationStatus.TRUNCATED],
         failed=tally[AnnotationStatus.FAILED],
         sentences=sum(len(item.results) for item in items),
-        mentions=len(mentions),
+        mentions=total,
     )
 
 

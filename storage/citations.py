@@ -12,6 +12,7 @@ from operator import attrgetter
 from sqlalchemy import Connection, text
 
 from comention.types import Correction, DeletedCitation, Journal, Term
+from storage.cooccurrence import count_in, take_out_counts
 from storage.copy import copy_rows
 from storage.database import driver
 from storage.precedence import POSITIONS, ReadCitation, StoredRecord, Tombstone
@@ -116,7 +117,7 @@ def delete_citations(
             last = max(buried.get(pmid, new), old or new, key=lambda one: one.bulk_rank)
             buried[pmid] = replace(last, revised_on=buried.get(pmid, old or new).revised_on)
     _bury(connection, buried)
-    append_counts(connection, doomed, sign=-1)
+    take_out_counts(connection, doomed, reason="deletion")
     connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": doomed})
     connection.execute(text("DELETE FROM comention.citation WHERE pmid = ANY(:pmids)"), {"pmids": doomed})
     return IngestCounts(deleted=len(deletions))
@@ -316,14 +317,16 @@ def _replace(
         return
     rewritten = [item for item in items if not stored[item.pmid].holds_text(item)]
     gone = [item.pmid for item in rewritten]
-    recounted = [
+    kept = [item for item in items if stored[item.pmid].holds_text(item)]
+    retracted = [item.pmid for item in kept if stored[item.pmid].retracted != item.citation.retracted]
+    corrected = [
         item.pmid
-        for item in items
-        if stored[item.pmid].holds_text(item)
-        and (stored[item.pmid].retracted, stored[item.pmid].published_on)
-        != (item.citation.retracted, item.citation.published_on)
+        for item in kept
+        if item.pmid not in retracted and stored[item.pmid].published_on != item.citation.published_on
     ]
-    append_counts(connection, sorted([*gone, *recounted]), sign=-1)
+    take_out_counts(connection, gone, reason="revision")
+    take_out_counts(connection, retracted, reason="retraction")
+    take_out_counts(connection, corrected, reason="correction")
     # The ledger first: it takes most mentions along in one pass.
     connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": gone})
     connection.execute(text("DELETE FROM comention.section WHERE pmid = ANY(:pmids)"), {"pmids": gone})
@@ -334,7 +337,7 @@ def _replace(
             [(*_citation_row(item, run_id, stored[item.pmid].bulk_position)[1:], item.pmid) for item in items],
         )
     _save_texts(connection, rewritten)
-    append_counts(connection, recounted, sign=1)
+    count_in(connection, sorted([*retracted, *corrected]))
 
 
 def _confirm(connection: Connection, confirmed: Sequence[tuple[int, int, bool]]) -> None:
@@ -365,17 +368,13 @@ def _save_texts(connection: Connection, items: Sequence[ReadCitation]) -> None:
         for line in item.sentences:
             while parts[current].end_char < line.end_char:
                 current += 1
-            sentences.append((item.pmid, line.ordinal, current, line.start_char, line.end_char, line.text))
+            sentences.append((item.pmid, line.ordinal, current, line.start_char, line.end_char))
     copy_rows(connection, "section", ("pmid", "ordinal", "label", "category", "start_char", "end_char"), sections)
-    copy_rows(
-        connection, "sentence", ("pmid", "ordinal", "section_ordinal", "start_char", "end_char", "text"), sentences
+    copy_rows(connection, "sentence", ("pmid", "ordinal", "section_ordinal", "start_char", "end_char"), sentences)
+    connection.execute(
+        text(
+            "INSERT INTO comention.unindexed_citation (pmid) SELECT unnest(CAST(:pmids AS integer[])) "
+            "ON CONFLICT DO NOTHING"
+        ),
+        {"pmids": [item.pmid for item in items]},
     )
-
-
-def append_counts(connection: Connection, pmids: Sequence[int], *, sign: int, annotator_id: int | None = None) -> None:
-    """Take what citations contribute to the counts out (``sign=-1``, before a change) or in (``+1``, after it)."""
-    if pmids:
-        connection.execute(
-            text("SELECT comention.append_counts(:pmids, CAST(:annotator AS smallint), :sign)"),
-            {"pmids": list(pmids), "annotator": annotator_id, "sign": sign},
-        )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from storage.database import Database
-from storage.queries import find_concept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,34 +50,54 @@ class ComparedCondition:
         return self.second_sentence_count > 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two drugs, by their concepts or, where none is known, as they were asked for, and their conditions."""
+
+    first: str
+    second: str
+    conditions: tuple[ComparedCondition, ...]
+
+
 def get_trend(database: Database, drug: str, condition: str) -> Trend | None:
-    """Return the counts of a pair by year, those without a year last, or None where the two never stand together."""
-    found = find_concept(database, "Drug", drug), find_concept(database, "Condition", condition)
-    if found[0] is None or found[1] is None:
-        return None
+    """Return the counts of a pair by year, those without a year last, or None where the two never stand together.
+
+    Names match as `comention.names.normalise_name` folds them; a CURIE matches as it stands.
+    """
     with database.transaction() as connection:
+        # One snapshot, so that the years and their sum agree while writers write.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        pair = connection.execute(
+            text("SELECT drug, condition, citation_count, sentence_count FROM analysis.pair(:drug, :condition)"),
+            {"drug": drug, "condition": condition},
+        ).one_or_none()
+        if pair is None:
+            return None
         rows = connection.execute(
             text(
-                "SELECT nullif(year, 0) AS year, sum(citation_count)::bigint AS citation_count, "
-                "sum(sentence_count)::bigint AS sentence_count FROM analysis.cooccurrence_year "
-                "WHERE drug = :drug AND condition = :condition GROUP BY 1 HAVING sum(sentence_count) > 0"
+                "SELECT year, citation_count, sentence_count FROM analysis.cooccurrence_year "
+                "WHERE drug = :drug AND condition = :condition"
             ),
-            {"drug": found[0], "condition": found[1]},
+            {"drug": pair.drug, "condition": pair.condition},
         ).mappings()
         counts = {row["year"]: YearCount(**row) for row in rows}
-    if not counts:
-        return None
-    stated = [year for year in counts if year is not None]
-    years = list(range(min(stated), max(stated) + 1)) if stated else []
-    empty = [YearCount(year=year, citation_count=0, sentence_count=0) for year in years]
-    filled = [counts.get(none.year, none) for none in empty]
-    return Trend(drug=found[0], condition=found[1], years=tuple(filled + ([counts[None]] if None in counts else [])))
+    years = [
+        counts.get(year, YearCount(year=year, citation_count=0, sentence_count=0))
+        for year in (range(min(counts), max(counts) + 1) if counts else ())
+    ]
+    # The view by year leaves out what PubMed gives no year for.
+    rest = YearCount(
+        year=None,
+        citation_count=pair.citation_count - sum(one.citation_count for one in years),
+        sentence_count=pair.sentence_count - sum(one.sentence_count for one in years),
+    )
+    return Trend(drug=pair.drug, condition=pair.condition, years=tuple(years + ([rest] if rest.sentence_count else [])))
 
 
-def compare_drugs(database: Database, first: str, second: str, *, min_sentences: int = 1) -> list[ComparedCondition]:
+def compare_drugs(database: Database, first: str, second: str, *, min_sentences: int = 1) -> Comparison:
     """Return every condition that stands with either drug, those with the most citations first.
 
-    ``min_sentences``: leave a condition out that has fewer with each of the two.
+    Names match as in `get_trend`. ``min_sentences``: leave a condition out that has fewer with each of the two.
     """
     with database.transaction() as connection:
         rows = connection.execute(
@@ -90,20 +109,26 @@ def compare_drugs(database: Database, first: str, second: str, *, min_sentences:
                        coalesce(a.sentence_count, 0) AS first_sentence_count,
                        coalesce(b.sentence_count, 0) AS second_sentence_count,
                        a.npmi AS first_npmi,
-                       b.npmi AS second_npmi
-                FROM (SELECT condition, citation_count, sentence_count, npmi
-                      FROM analysis.cooccurrence WHERE drug = :first) a
-                FULL JOIN (SELECT condition, citation_count, sentence_count, npmi
-                           FROM analysis.cooccurrence WHERE drug = :second) b USING (condition)
+                       b.npmi AS second_npmi,
+                       a.drug AS first,
+                       b.drug AS second
+                FROM (SELECT drug, condition, citation_count, sentence_count, npmi
+                      FROM analysis.top_conditions(:first, :no_limit)) a
+                FULL JOIN (SELECT drug, condition, citation_count, sentence_count, npmi
+                           FROM analysis.top_conditions(:second, :no_limit)) b USING (condition)
                 WHERE greatest(a.sentence_count, b.sentence_count) >= :min_sentences
                 ORDER BY coalesce(a.citation_count, 0) + coalesce(b.citation_count, 0) DESC,
                          coalesce(a.sentence_count, 0) + coalesce(b.sentence_count, 0) DESC, condition
                 """
             ),
-            {
-                "first": find_concept(database, "Drug", first),
-                "second": find_concept(database, "Drug", second),
-                "min_sentences": min_sentences,
-            },
+            {"first": first, "second": second, "no_limit": 2**31 - 1, "min_sentences": min_sentences},
         ).mappings()
-        return [ComparedCondition(**row) for row in rows]
+        found = [dict(row) for row in rows]
+    names = {side: next((row[side] for row in found if row[side] is not None), None) for side in ("first", "second")}
+    return Comparison(
+        first=names["first"] or first,
+        second=names["second"] or second,
+        conditions=tuple(
+            ComparedCondition(**{name: value for name, value in row.items() if name not in names}) for row in found
+        ),
+    )

@@ -2,50 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from storage.database import Database
+
+Reason = Literal["revision", "retraction", "deletion", "removal", "re-annotation", "re-linking", "correction"]
+"""Why citations count otherwise from now on; kept, so that the counts of an earlier time can be told."""
+
+VACUUM_FROM = 20_000
+"""Deltas from which on folding leaves so many dead rows that readers would notice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """A cell whose count differs from a recount; 0 as drug or condition stands for any."""
+    """A cell whose count differs from a recount. As drug or condition, 0 stands for any and -1 for all that it is paired with.
+
+    ``year`` is None for a count over all years, 0 for citations without a year; counts are (sentences, citations).
+    """
 
     annotator_id: int
     drug_id: int
     condition_id: int
-    year: int
+    year: int | None
     counted: tuple[int, int]
     recounted: tuple[int, int]
+
+
+def take_out_counts(
+    connection: Connection, pmids: Sequence[int], *, reason: Reason, annotator_id: int | None = None
+) -> None:
+    """Before a change: take what the citations contribute out of the counts, and keep it with the reason."""
+    if pmids:
+        connection.execute(
+            text("SELECT comention.take_out_counts(:pmids, CAST(:annotator AS smallint), :reason)"),
+            {"pmids": list(pmids), "annotator": annotator_id, "reason": reason},
+        )
+
+
+def count_in(connection: Connection, pmids: Sequence[int], *, annotator_id: int | None = None) -> None:
+    """After a change: add what the citations contribute now to the counts."""
+    if pmids:
+        connection.execute(
+            text("SELECT comention.count_in(:pmids, CAST(:annotator AS smallint))"),
+            {"pmids": list(pmids), "annotator": annotator_id},
+        )
 
 
 def fold_counts(database: Database) -> int:
     """Fold the appended deltas into the counts and return how many there were. Readers see the same sums throughout."""
     with database.transaction() as connection:
-        return int(connection.execute(text("SELECT comention.fold_counts()")).scalar_one())
+        folded = int(connection.execute(text("SELECT comention.fold_counts()")).scalar_one())
+    if folded >= VACUUM_FROM:
+        # Readers of the deltas would walk over the dead rows until autovacuum comes round, which is once a minute.
+        with database.autocommit() as connection:
+            connection.execute(text("VACUUM (SKIP_LOCKED, TRUNCATE off) comention.cooccurrence_delta"))
+    return folded
 
 
-def find_drift(database: Database) -> list[Drift]:
-    """Recount everything from the mentions, in one statement, and return the cells that differ. It must return none."""
+def find_drift(database: Database, *, sample: int | None = None) -> list[Drift]:
+    """Recount from the mentions, in one snapshot, and return the cells that differ. It must return none.
+
+    With ``sample``, only so many drugs, taken by chance: their margins and their pairs.
+    """
     with database.transaction() as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        if sample is None:
+            drugs = None
+            pmids = "ARRAY(SELECT pmid FROM comention.citation)"
+        else:
+            drugs = list(
+                connection.execute(
+                    text(
+                        "SELECT drug_id FROM (SELECT DISTINCT drug_id FROM comention.cooccurrence_total_part "
+                        "WHERE drug_id > 0 AND condition_id = 0) known ORDER BY random() LIMIT :sample"
+                    ),
+                    {"sample": sample},
+                ).scalars()
+            )
+            pmids = (
+                "ARRAY(SELECT m.pmid FROM comention.citation_mentions m WHERE comention.mention_keys(m.pmid, m.name_ids) "
+                "&& ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = ANY (:drugs)))"
+            )
         rows = connection.execute(
             text(
-                """
-                SELECT annotator_id, drug_id, condition_id, year,
-                       coalesce(c.sentence_count, 0) AS counted_sentences,
-                       coalesce(c.citation_count, 0) AS counted_citations,
-                       coalesce(r.sentence_count, 0) AS recounted_sentences,
-                       coalesce(r.citation_count, 0) AS recounted_citations
-                FROM comention.cooccurrence_cell c
-                FULL JOIN comention.contribution(array(SELECT pmid FROM comention.citation), NULL) r
-                    USING (annotator_id, drug_id, condition_id, year)
+                f"""
+                WITH recount AS MATERIALIZED (
+                    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count
+                    FROM comention.contribution({pmids}, NULL)
+                    WHERE CAST(:drugs AS integer[]) IS NULL OR drug_id = ANY (:drugs)
+                ), cell AS (
+                    SELECT annotator_id, drug_id, condition_id, year::integer AS year, sentence_count, citation_count
+                    FROM comention.cooccurrence_cell
+                    UNION ALL
+                    SELECT annotator_id, drug_id, condition_id, NULL, sum(sentence_count), sum(citation_count)
+                    FROM comention.cooccurrence_total_part
+                    GROUP BY annotator_id, drug_id, condition_id
+                    HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0
+                ), truth AS (
+                    SELECT annotator_id, drug_id, condition_id, year::integer AS year, sentence_count, citation_count
+                    FROM recount
+                    UNION ALL
+                    SELECT annotator_id, drug_id, condition_id, NULL, sum(sentence_count), sum(citation_count)
+                    FROM recount
+                    GROUP BY annotator_id, drug_id, condition_id
+                )
+                SELECT annotator_id, drug_id, condition_id, nullif(year, -1) AS year,
+                       coalesce(c.sentence_count, 0)::bigint AS counted_sentences,
+                       coalesce(c.citation_count, 0)::bigint AS counted_citations,
+                       coalesce(r.sentence_count, 0)::bigint AS recounted_sentences,
+                       coalesce(r.citation_count, 0)::bigint AS recounted_citations
+                FROM (
+                    SELECT annotator_id, drug_id, condition_id, coalesce(year, -1) AS year, sentence_count, citation_count
+                    FROM cell
+                    WHERE CAST(:drugs AS integer[]) IS NULL OR drug_id = ANY (:drugs)
+                ) c
+                FULL JOIN (
+                    SELECT annotator_id, drug_id, condition_id, coalesce(year, -1) AS year, sentence_count, citation_count
+                    FROM truth
+                ) r USING (annotator_id, drug_id, condition_id, year)
                 WHERE c.sentence_count IS DISTINCT FROM r.sentence_count
                    OR c.citation_count IS DISTINCT FROM r.citation_count
                 ORDER BY annotator_id, drug_id, condition_id, year
-                """
-            )
+                """  # noqa: S608 - our own parts
+            ),
+            {"drugs": drugs},
         ).all()
         return [
             Drift(

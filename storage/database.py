@@ -70,6 +70,16 @@ class Database:
         with translated_errors(self.url), self.engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """Run the block without a transaction, as VACUUM asks for.
+
+        Raises:
+            DatabaseError: Postgres cannot be reached or refuses, in one sentence.
+        """
+        with translated_errors(self.url), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def server_version(self) -> str:
         """Return the version of the server, ``18.1``."""
         with self.transaction() as connection:

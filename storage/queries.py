@@ -6,9 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
-from comention.names import normalise_name
 from comention.types import FIRST_SAMPLE_PMID
 from storage.database import Database
 
@@ -93,132 +92,59 @@ def list_pairs(
 ) -> list[Pair]:
     """Return the pairs with the most citations, of all, of a drug, of a condition, or the one pair.
 
-    Names match as `comention.names.normalise_name` folds them; a CURIE matches as it stands. Statistics are computed for the
-    pairs that are returned only.
+    Names match as `comention.names.normalise_name` folds them; a CURIE matches as it stands.
     """
-    where = ["annotator_id = (SELECT analysis.promoted_annotator())", "drug_id <> 0", "condition_id <> 0"]
-    values: dict[str, object] = {"limit": limit, "min_sentences": min_sentences}
+    source, values = {
+        (False, False): ("analysis.top_pairs(:limit, :min_sentences)", {}),
+        (True, False): ("analysis.top_conditions(:drug, :limit, :min_sentences)", {"drug": drug}),
+        (False, True): ("analysis.top_drugs(:condition, :limit, :min_sentences)", {"condition": condition}),
+        (True, True): ("analysis.pair(:drug, :condition)", {"drug": drug, "condition": condition}),
+    }[drug is not None, condition is not None]
     with database.transaction() as connection:
-        for column, label, wanted in (("drug_id", "Drug", drug), ("condition_id", "Condition", condition)):
-            if wanted is not None:
-                where.append(f"{column} = :{column}")
-                values[column] = _concept_id(connection, label, wanted)
         rows = connection.execute(
             text(
-                f"""
-                WITH best AS MATERIALIZED (
-                    SELECT d.key AS drug, c.key AS condition
-                    FROM (
-                        SELECT drug_id, condition_id, sum(sentence_count) AS sentences, sum(citation_count) AS citations
-                        FROM comention.cooccurrence_part
-                        WHERE {" AND ".join(where)}
-                        GROUP BY drug_id, condition_id
-                        HAVING sum(sentence_count) >= :min_sentences
-                    ) p
-                    JOIN comention.concept d ON d.id = p.drug_id
-                    JOIN comention.concept c ON c.id = p.condition_id
-                    ORDER BY p.citations DESC, p.sentences DESC, d.key, c.key
-                    LIMIT :limit
-                )
-                SELECT {_PAIR}
-                FROM best
-                CROSS JOIN LATERAL (
-                    SELECT {_PAIR} FROM analysis.cooccurrence o WHERE o.drug = best.drug AND o.condition = best.condition
-                ) AS pair ({_PAIR.replace("drug, condition", "d, c")})
-                ORDER BY citation_count DESC, sentence_count DESC, drug, condition
-                """  # noqa: S608 - our own names
+                f"SELECT {_PAIR} FROM {source} WHERE sentence_count >= :min_sentences "  # noqa: S608 - our own names
+                "ORDER BY citation_count DESC, sentence_count DESC, drug, condition LIMIT :limit"
             ),
-            values,
+            {**values, "limit": limit, "min_sentences": min_sentences},
         ).mappings()
         return [Pair(**row) for row in rows]
 
 
 def list_evidence(database: Database, drug: str, condition: str, *, limit: int = 20) -> list[Evidence]:
-    """Return the sentences that mention both, newest citation first, with all spans of the two in each."""
+    """Return the sentences that mention both, highest PMID first, with all spans of the two in each."""
     with database.transaction() as connection:
         rows = connection.execute(
             text(
-                """
-                SELECT pmid, sentence_id, section, year, title, text,
-                       array_agg(DISTINCT ARRAY[drug_start_char, drug_end_char]) AS drug_spans,
-                       array_agg(DISTINCT ARRAY[condition_start_char, condition_end_char]) AS condition_spans
-                FROM analysis.evidence
-                WHERE drug = :drug AND condition = :condition
-                GROUP BY pmid, sentence_id, section, year, title, text
-                ORDER BY year DESC NULLS LAST, sentence_id DESC
-                LIMIT :limit
-                """
+                "SELECT pmid, sentence_id, section_label AS section, year, title, text, drug_starts, drug_ends, "
+                "condition_starts, condition_ends FROM analysis.evidence(:drug, :condition, :limit)"
             ),
-            {
-                "drug": _concept_key(connection, "Drug", drug),
-                "condition": _concept_key(connection, "Condition", condition),
-                "limit": limit,
-            },
-        ).mappings()
+            {"drug": drug, "condition": condition, "limit": limit},
+        )
         return [
             Evidence(
-                **{
-                    **row,
-                    "drug_spans": tuple((start, end) for start, end in row["drug_spans"]),
-                    "condition_spans": tuple((start, end) for start, end in row["condition_spans"]),
-                }
+                pmid=row.pmid,
+                sentence_id=row.sentence_id,
+                section=row.section,
+                year=row.year,
+                title=row.title,
+                text=row.text,
+                drug_spans=tuple(zip(row.drug_starts, row.drug_ends, strict=True)),
+                condition_spans=tuple(zip(row.condition_starts, row.condition_ends, strict=True)),
             )
             for row in rows
         ]
 
 
 def suggest_names(database: Database, label: str, wanted: str, *, limit: int = 5) -> list[str]:
-    """Return names that look like the wanted one, for a user who gets no hit: those that contain one of its words."""
-    words = sorted(normalise_name(wanted).split(), key=len, reverse=True)[:1]
-    patterns = [f"%{word[: max(4, len(word) - 3)]}%" for word in words]
+    """Return concepts whose names begin like the wanted one or resemble it, for a user who gets no hit."""
     with database.transaction() as connection:
         return list(
             connection.execute(
-                text(
-                    "SELECT k.key FROM comention.name n JOIN comention.label l ON l.id = n.label_id AND l.name = :label "
-                    "JOIN comention.concept k ON k.id = n.concept_id "
-                    "CROSS JOIN LATERAL (SELECT sum(sentence_count) AS sentences FROM comention.cooccurrence_part p "
-                    "WHERE p.annotator_id = (SELECT analysis.promoted_annotator()) "
-                    "AND p.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END "
-                    "AND p.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END) margin "
-                    "WHERE n.text LIKE ANY (:patterns) AND margin.sentences > 0 "
-                    "GROUP BY k.key, margin.sentences ORDER BY margin.sentences DESC, k.key LIMIT :limit"
-                ),
-                {"label": label, "patterns": patterns, "limit": limit},
+                text("SELECT concept FROM analysis.suggest(:wanted, :limit, :label)"),
+                {"wanted": wanted, "limit": limit, "label": label},
             ).scalars()
         )
-
-
-def _find_concept(connection: Connection, label: str, wanted: str) -> tuple[int, str] | None:
-    """Return the number and the key of the concept that a user means by a name or CURIE."""
-    found = connection.execute(
-        text(
-            "SELECT k.id, k.key FROM comention.concept k JOIN comention.label l ON l.id = k.label_id "
-            "WHERE l.name = :label AND k.key = :exact AND k.curie "
-            "UNION ALL "
-            "SELECT k.id, k.key FROM comention.name n JOIN comention.label l ON l.id = n.label_id "
-            "JOIN comention.concept k ON k.id = n.concept_id WHERE l.name = :label AND n.text = :name LIMIT 1"
-        ),
-        {"label": label, "exact": wanted, "name": normalise_name(wanted)},
-    ).one_or_none()
-    return None if found is None else (int(found.id), str(found.key))
-
-
-def _concept_id(connection: Connection, label: str, wanted: str) -> int:
-    """Return the number of a concept, or one that no concept has."""
-    found = _find_concept(connection, label, wanted)
-    return -1 if found is None else found[0]
-
-
-def _concept_key(connection: Connection, label: str, wanted: str) -> str | None:
-    found = _find_concept(connection, label, wanted)
-    return None if found is None else found[1]
-
-
-def find_concept(database: Database, label: str, wanted: str) -> str | None:
-    """Return the key of the concept that a user means by a name or CURIE, or None where the label has no such name."""
-    with database.transaction() as connection:
-        return _concept_key(connection, label, wanted)
 
 
 def count_sample(database: Database) -> tuple[int, int]:
@@ -258,8 +184,8 @@ def get_status(database: Database) -> StoreStatus:
                        (SELECT count(*) FROM comention.sentence) AS sentences,
                        (SELECT count(*) FROM comention.citation WHERE pmid >= :first_sample_pmid) AS sample,
                        (SELECT count(*) FROM (
-                            SELECT FROM comention.cooccurrence_part
-                            WHERE annotator_id = (SELECT analysis.promoted_annotator()) AND drug_id <> 0 AND condition_id <> 0
+                            SELECT FROM comention.cooccurrence_total_part
+                            WHERE annotator_id = (SELECT analysis.promoted_annotator()) AND drug_id > 0 AND condition_id > 0
                             GROUP BY drug_id, condition_id HAVING sum(sentence_count) > 0) pair) AS pairs,
                        (SELECT coalesce(sum(read), 0) FROM comention.ingest_run) AS read,
                        (SELECT max(coalesce(finished_at, started_at)) FROM comention.ingest_run) AS last_run_at,

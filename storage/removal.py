@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from storage.citations import append_counts
+from storage.cooccurrence import take_out_counts
 from storage.database import Database
 
 
@@ -25,7 +25,7 @@ def remove_citations(database: Database, *, first_pmid: int, last_pmid: int, sou
                 bounds,
             ).scalars()
         )
-        append_counts(connection, pmids, sign=-1)
+        take_out_counts(connection, pmids, reason="removal")
         connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": pmids})
         connection.execute(text("DELETE FROM comention.citation WHERE pmid = ANY(:pmids)"), {"pmids": pmids})
         connection.execute(text("DELETE FROM comention.deleted_citation WHERE pmid BETWEEN :first AND :last"), bounds)

@@ -132,6 +132,7 @@ citation = Table(
     ),
     CheckConstraint("pmid > 0", name="pmid"),
     CheckConstraint("title_length BETWEEN 0 AND length(text)", name="title_length"),
+    Index("ix_citation_retracted", "pmid", postgresql_where=text("retracted")),
     CheckConstraint("published_precision IN ('year', 'month', 'day')", name="published_precision"),
     Index(None, "run_id"),
 )
@@ -223,12 +224,35 @@ sentence = Table(
     Column("section_ordinal", SmallInteger, nullable=False),
     Column("start_char", Integer, nullable=False),
     Column("end_char", Integer, nullable=False),
-    Column("text", Text, nullable=False),
     PrimaryKeyConstraint("pmid", "ordinal"),
     ForeignKeyConstraint(["pmid", "section_ordinal"], [section.c.pmid, section.c.ordinal], ondelete="CASCADE"),
     CheckConstraint("ordinal BETWEEN 0 AND 99999", name="ordinal"),
-    CheckConstraint("0 <= start_char AND length(text) = end_char - start_char AND text <> ''", name="span"),
+    CheckConstraint("0 <= start_char AND start_char < end_char", name="span"),
     Index("ix_sentence_sentence_id", text("((pmid::bigint * 100000 + ordinal))"), unique=True),
+    comment="Offsets into the citation's text, which holds the words; a trigger refuses what does not lie inside it.",
+)
+
+unindexed_citation = Table(
+    "unindexed_citation",
+    metadata,
+    Column("pmid", Integer, ForeignKey(citation.c.pmid, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    comment="Citations whose sentences full-text search does not find yet.",
+)
+
+sentence_text = Table(
+    "sentence_text",
+    metadata,
+    Column("pmid", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    PrimaryKeyConstraint("pmid", "ordinal"),
+    ForeignKeyConstraint(["pmid", "ordinal"], [sentence.c.pmid, sentence.c.ordinal], ondelete="CASCADE"),
+    Index(
+        "ix_sentence_text_document",
+        text("comention.search_document(pmid, text)"),
+        postgresql_using="gin",
+    ),
+    comment="What full-text search reads: filled from the citations' texts behind the writers, which need not wait for it.",
 )
 
 label = Table(
@@ -268,9 +292,17 @@ annotation = Table(
     Column("mention_count", Integer, nullable=False),
     Column("attempts", SmallInteger, nullable=False, server_default="1"),
     Column("annotated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "counted_since",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="since when the counts have held what it contributes now",
+    ),
     PrimaryKeyConstraint("pmid", "annotator_id"),
     CheckConstraint("status IN ('done', 'truncated', 'failed')", name="status"),
     CheckConstraint("(status = 'done') = (detail IS NULL)", name="detail"),
+    Index(None, "annotator_id", "counted_since"),
     comment="The ledger: no row means not yet run; a row with another content_hash means out of date.",
 )
 
@@ -308,33 +340,56 @@ name = Table(
     Column("concept_id", Integer, ForeignKey(concept.c.id), nullable=False),
     UniqueConstraint("label_id", "text"),
     Index(None, "concept_id"),
+    Index("ix_name_prefix", "text", postgresql_ops={"text": "text_pattern_ops"}),
+    Index("ix_name_trigrams", "text", postgresql_using="gin", postgresql_ops={"text": "gin_trgm_ops"}),
 )
 
-mention = Table(
-    "mention",
+citation_mentions = Table(
+    "citation_mentions",
     metadata,
     Column("pmid", Integer, nullable=False),
-    Column("sentence_ordinal", Integer, nullable=False),
     Column("annotator_id", SmallInteger, nullable=False),
-    Column("start_char", Integer, nullable=False),
-    Column("end_char", Integer, nullable=False),
-    Column("name_id", Integer, ForeignKey(name.c.id), nullable=False),
-    Column("score", REAL, nullable=False),
-    PrimaryKeyConstraint("pmid", "sentence_ordinal", "annotator_id", "start_char", "end_char", "name_id"),
-    ForeignKeyConstraint(["pmid", "sentence_ordinal"], [sentence.c.pmid, sentence.c.ordinal], ondelete="CASCADE"),
+    Column("sentence_ordinals", ARRAY(Integer), nullable=False),
+    Column("starts", ARRAY(Integer), nullable=False),
+    Column("ends", ARRAY(Integer), nullable=False),
+    Column("name_ids", ARRAY(Integer), nullable=False),
+    Column("scores", ARRAY(REAL), nullable=False),
+    PrimaryKeyConstraint("pmid", "annotator_id"),
     ForeignKeyConstraint(["pmid", "annotator_id"], [annotation.c.pmid, annotation.c.annotator_id], ondelete="CASCADE"),
-    CheckConstraint("0 <= start_char AND start_char < end_char", name="span"),
-    CheckConstraint("score BETWEEN 0 AND 1", name="score"),
-    Index(None, "name_id", "annotator_id", "pmid", "sentence_ordinal"),
-    comment="Offsets count code points within the sentence; a trigger refuses what does not lie inside it.",
+    CheckConstraint(
+        "cardinality(name_ids) > 0 AND array_ndims(name_ids) = 1 "
+        "AND array_lower(name_ids, 1) = 1 AND array_lower(sentence_ordinals, 1) = 1 "
+        "AND array_lower(starts, 1) = 1 AND array_lower(ends, 1) = 1 AND array_lower(scores, 1) = 1 "
+        "AND cardinality(sentence_ordinals) = cardinality(name_ids) AND cardinality(starts) = cardinality(name_ids) "
+        "AND cardinality(ends) = cardinality(name_ids) AND cardinality(scores) = cardinality(name_ids)",
+        name="in_step",
+    ),
+    Index(
+        "ix_citation_mentions_keys",
+        text("comention.mention_keys(pmid, name_ids)"),
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    ),
+    comment="The mentions of a citation by an annotator, as arrays in step, in order of sentence, span and name. "
+    "A trigger refuses what does not lie inside its sentence.",
 )
 
 
 def _cell_columns() -> list[Column[int]]:
     return [
         Column("annotator_id", SmallInteger, nullable=False),
-        Column("drug_id", Integer, nullable=False, comment="concept; 0 stands for any"),
-        Column("condition_id", Integer, nullable=False, comment="concept; 0 stands for any"),
+        Column(
+            "drug_id",
+            Integer,
+            nullable=False,
+            comment="concept; 0 stands for any or none, -1 for all that it is paired with",
+        ),
+        Column(
+            "condition_id",
+            Integer,
+            nullable=False,
+            comment="concept; 0 stands for any or none, -1 for all that it is paired with",
+        ),
         Column("year", SmallInteger, nullable=False, comment="of publication; 0 where unknown"),
         Column("sentence_count", BigInteger, nullable=False),
         Column("citation_count", BigInteger, nullable=False),
@@ -347,13 +402,50 @@ cooccurrence_count = Table(
     *_cell_columns(),
     PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", "year"),
     CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
-    Index(None, "annotator_id", "condition_id", "drug_id"),
     Index(
         "ix_cooccurrence_count_empty",
         "annotator_id",
         postgresql_where=text("sentence_count = 0 AND citation_count = 0"),
     ),
-    comment="Pairs, their margins (one side 0) and the whole (both 0), per year; the truth is this plus the deltas.",
+    comment="Pairs, their margins (0 or -1 on one side) and the whole (on both), per year; the truth is this plus the deltas.",
+)
+
+cooccurrence_total = Table(
+    "cooccurrence_total",
+    metadata,
+    *(column for column in _cell_columns() if column.name != "year"),
+    PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id"),
+    CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
+    # In the order in which the partners of a drug and of a condition, and all pairs, are asked for.
+    Index(
+        "ix_cooccurrence_total_drug",
+        "annotator_id",
+        "drug_id",
+        text("citation_count DESC"),
+        text("sentence_count DESC"),
+        "condition_id",
+    ),
+    Index(
+        "ix_cooccurrence_total_condition",
+        "annotator_id",
+        "condition_id",
+        text("citation_count DESC"),
+        text("sentence_count DESC"),
+        "drug_id",
+    ),
+    Index(
+        "ix_cooccurrence_total_pair",
+        "annotator_id",
+        text("citation_count DESC"),
+        text("sentence_count DESC"),
+        postgresql_where=text("drug_id > 0 AND condition_id > 0"),
+    ),
+    Index(
+        "ix_cooccurrence_total_empty",
+        "annotator_id",
+        postgresql_where=text("sentence_count = 0 AND citation_count = 0"),
+    ),
+    comment="The same over all years: what the ranking of pairs reads; the truth is this plus the deltas.",
 )
 
 cooccurrence_delta = Table(
@@ -363,5 +455,37 @@ cooccurrence_delta = Table(
     *_cell_columns(),
     Index(None, "annotator_id", "drug_id", "condition_id"),
     Index(None, "annotator_id", "condition_id", "drug_id"),
-    comment="Changes not yet folded into cooccurrence_count; appended by the transaction that makes the change.",
+    comment="Changes not yet folded into the counts; appended by the transaction that makes the change.",
+)
+
+past_contribution = Table(
+    "past_contribution",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("pmid", Integer, nullable=False),
+    Column("annotator_id", SmallInteger, ForeignKey(annotator.c.id), nullable=False),
+    Column("counted_since", DateTime(timezone=True), nullable=False),
+    Column("counted_until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False, comment="why it no longer counts, or counts otherwise"),
+    Column("year", SmallInteger, nullable=False),
+    Column("drug_ids", ARRAY(Integer), nullable=False, comment="concepts, as in the counts; the arrays go in step"),
+    Column("condition_ids", ARRAY(Integer), nullable=False),
+    Column("sentence_counts", ARRAY(Integer), nullable=False),
+    CheckConstraint(
+        "reason IN ('revision', 'retraction', 'deletion', 'removal', 're-annotation', 're-linking', 'correction')",
+        name="reason",
+    ),
+    CheckConstraint("counted_since <= counted_until", name="interval"),
+    Index(None, "annotator_id", "counted_until"),
+    Index(None, "pmid", "annotator_id"),
+    comment="What a citation contributed to the counts before a change; from it the counts of an earlier time are told.",
+)
+
+promotion = Table(
+    "promotion",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("annotator_id", SmallInteger, ForeignKey(annotator.c.id), nullable=False),
+    Column("promoted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Which annotator the default views have shown since when.",
 )

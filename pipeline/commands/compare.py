@@ -51,17 +51,17 @@ def compare(
     from pipeline.show import comparison_table, inert
     from storage.comparisons import ComparedCondition, compare_drugs
     from storage.database import open_database
-    from storage.queries import find_concept
 
     with open_database(load_settings()) as database:
-        found = compare_drugs(database, first, second, min_sentences=min_sentences)
+        comparison = compare_drugs(database, first, second, min_sentences=min_sentences)
+        found = comparison.conditions
         for drug, has_any in (
             (first, any(one.in_first for one in found)),
             (second, any(one.in_second for one in found)),
         ):
             if not has_any and min_sentences == 1:
                 explain_no_match(database, drug=drug, condition=None)
-        first, second = (find_concept(database, "Drug", drug) or drug for drug in (first, second))
+    first, second = comparison.first, comparison.second
     parts = {
         "all": found,
         "shared": [one for one in found if one.in_first and one.in_second],

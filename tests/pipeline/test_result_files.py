@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import polars
-import psycopg
 import pytest
 
 from pipeline.show import sparkline
@@ -17,16 +16,6 @@ from storage.embedded import EmbeddedPostgres
 from storage.queries import Evidence, Pair
 from tests.builders import article_xml, write_articles
 from tests.conftest import COMMAND, Comention, Outcome, command_environment, run_command
-
-YEAR_VIEW = """
-CREATE VIEW analysis.cooccurrence_year AS
-    SELECT d.key AS drug, c.key AS condition, nullif(cell.year, 0)::integer AS year,
-           cell.sentence_count, cell.citation_count
-    FROM comention.cooccurrence_cell cell
-    JOIN comention.concept d ON d.id = cell.drug_id
-    JOIN comention.concept c ON c.id = cell.condition_id
-    WHERE cell.annotator_id = (SELECT analysis.promoted_annotator())
-"""
 
 
 def in_year(article: str, year: str) -> str:
@@ -39,10 +28,6 @@ def in_year(article: str, year: str) -> str:
 def stored_address(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a database of five citations; the tests here only read it."""
     address = postgres.create_database("test_result_files", template=template)
-    with psycopg.connect(address) as connection:
-        row = connection.execute("SELECT to_regclass('analysis.cooccurrence_year')").fetchone()
-        if row == (None,):
-            connection.execute(YEAR_VIEW)
     lithium = "Lithium caused tremor. Lithium, tremor; then nausea."
     path = write_articles(
         tmp_path_factory.mktemp("results") / "years.xml",

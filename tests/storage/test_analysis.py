@@ -84,7 +84,7 @@ def test_association_counts_sentences_of_citations_that_are_not_retracted(filled
 
 def test_evidence_has_every_span_and_the_newest_first(filled: Database) -> None:
     evidence = list_evidence(filled, "clozapine", "agranulocytosis")
-    assert [item.pmid for item in evidence] == [1, 1, 3]
+    assert [item.pmid for item in evidence] == [3, 1, 1]
     repeated = next(item for item in evidence if "again" in item.text)
     assert [repeated.text[a:b] for a, b in repeated.drug_spans] == ["Clozapine", "clozapine"]
     assert [repeated.text[a:b] for a, b in repeated.condition_spans] == ["agranulocytosis"]
@@ -186,7 +186,7 @@ def test_an_analyst_reads_every_view(filled: Database, view: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "SELECT * FROM comention.mention",
+        "SELECT * FROM comention.citation_mentions",
         "DELETE FROM analysis.citation",
         "INSERT INTO analysis.annotator (name) VALUES ('x')",
         "SELECT comention.fold_counts()",

@@ -80,7 +80,12 @@ def test_writing_a_batch_twice_changes_nothing(database: Database, lexicon: int)
     save(database, lexicon, items)
     assert save(database, lexicon, items) == AnnotationCounts(skipped=2)
     with database.transaction() as connection:
-        assert connection.execute(text("SELECT count(*) FROM comention.mention")).scalar_one() == 4
+        assert (
+            connection.execute(
+                text("SELECT coalesce(sum(cardinality(name_ids)), 0) FROM comention.citation_mentions")
+            ).scalar_one()
+            == 4
+        )
         assert connection.execute(text("SELECT sentence_count FROM analysis.cooccurrence")).scalar_one() == 2
 
 

@@ -204,7 +204,8 @@ def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Da
         connection.execute(text("SET LOCAL statement_timeout = '20s'"))
         cells = connection.execute(
             text(
-                "SELECT sum(sentence_count) FROM comention.contribution(array(SELECT pmid FROM comention.citation), NULL)"
+                "SELECT sum(sentence_count) FROM comention.contribution(array(SELECT pmid FROM comention.citation), NULL) "
+                "WHERE drug_id >= 0 AND condition_id >= 0"
             )
         ).scalar_one()
     pairs, margins, sentences = len(DRUGS) * len(CONDITIONS), len(DRUGS) + len(CONDITIONS), 3
@@ -218,7 +219,14 @@ def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) 
     fold_counts(database)
     with database.transaction() as connection:
         connection.execute(text("UPDATE comention.cooccurrence_count SET sentence_count = sentence_count + 1"))
-    assert len(find_drift(database)) == 4  # the pair, its two margins and the whole
+    # The pair, its two margins of either kind, the whole of either kind.
+    assert len(find_drift(database)) == 7
+    assert {cell.year for cell in find_drift(database, sample=10)} == {2020}
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE comention.cooccurrence_count SET sentence_count = sentence_count - 1"))
+        connection.execute(text("UPDATE comention.cooccurrence_total SET citation_count = citation_count + 1"))
+    assert len(find_drift(database)) == 7
+    assert {cell.year for cell in find_drift(database, sample=10)} == {None}
 
 
 def test_a_citation_that_is_tried_again_counts_once(database: Database) -> None:

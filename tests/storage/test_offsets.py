@@ -29,22 +29,35 @@ def annotated(database: Database) -> Database:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
+        ("INSERT INTO comention.sentence VALUES (7, 9, 1, 8, 8)", "ck_sentence_span"),
+        ("INSERT INTO comention.sentence VALUES (7, 9, 1, -1, 8)", "ck_sentence_span"),
+        ("INSERT INTO comention.sentence VALUES (7, 9, 1, 9000, 9008)", "a sentence of PMID 7 ends at 9008, beyond"),
+        ("UPDATE comention.sentence SET start_char = start_char + 1", "sentence 0 of PMID 7 cannot change"),
+        ("DELETE FROM comention.sentence", "the sentences of PMID 7 cannot go while mentions stand in them"),
+        ("UPDATE comention.citation_mentions SET ends[1] = 1000", "it does not lie inside its sentence"),
+        ("UPDATE comention.citation_mentions SET starts[1] = -1", "it does not lie inside its sentence"),
+        ("UPDATE comention.citation_mentions SET ends[1] = starts[1]", "it does not lie inside its sentence"),
+        ("UPDATE comention.citation_mentions SET starts[1] = NULL", "it does not lie inside its sentence"),
+        ("UPDATE comention.citation_mentions SET scores[1] = 1.5", "its score does not lie between 0 and 1"),
+        ("UPDATE comention.citation_mentions SET scores[1] = 'NaN'", "its score does not lie between 0 and 1"),
+        ("UPDATE comention.citation_mentions SET sentence_ordinals[1] = 77", "there is no such sentence"),
+        ("UPDATE comention.citation_mentions SET sentence_ordinals[1] = NULL", "there is no such sentence"),
+        ("UPDATE comention.citation_mentions SET name_ids[1] = 1234567", "there is no name 1234567"),
+        ("UPDATE comention.citation_mentions SET ends = ends || 9", "ck_citation_mentions_in_step"),
+        ("UPDATE comention.citation_mentions SET starts = '[0:1]={1,2}'", "ck_citation_mentions_in_step"),
         (
-            "INSERT INTO comention.sentence VALUES (7, 9, 1, 8, 16, 'Clozapin?')",
-            "ck_sentence_span",
+            "UPDATE comention.citation_mentions SET name_ids = '{}', starts = '{}', ends = '{}', scores = '{}', "
+            "sentence_ordinals = '{}'",
+            "ck_citation_mentions_in_step",
         ),
-        ("INSERT INTO comention.sentence VALUES (7, 9, 1, 8, 16, 'clozapin')", "is not the slice"),
-        ("INSERT INTO comention.sentence VALUES (7, 9, 1, 9000, 9008, 'Clozapin')", "is not the slice"),
-        ("UPDATE comention.sentence SET start_char = start_char + 1, end_char = end_char + 1", "is not the slice"),
-        ("UPDATE comention.mention SET end_char = 1000", "does not lie inside sentence 1 of PMID 7"),
-        ("UPDATE comention.mention SET start_char = -1", "ck_mention_span"),
-        ("UPDATE comention.mention SET end_char = start_char", "ck_mention_span"),
-        ("UPDATE comention.mention SET score = 1.5", "ck_mention_score"),
         (
-            "INSERT INTO comention.mention SELECT pmid, sentence_ordinal, annotator_id, 0, 99, name_id, 1 "
-            "FROM comention.mention LIMIT 1",
-            "does not lie inside",
+            "UPDATE comention.citation_mentions SET starts = starts || starts, ends = ends || ends, "
+            "scores = scores || scores, name_ids = name_ids || name_ids, "
+            "sentence_ordinals = sentence_ordinals || sentence_ordinals",
+            "the mentions are not in order, or one is there twice",
         ),
+        ("DELETE FROM comention.name", 'the name ".*" cannot go while mentions have it'),
+        ("INSERT INTO comention.sentence_text VALUES (7, 0, 'Something else.')", "is not the slice"),
         ("UPDATE comention.citation SET text = 'x' || text", "cannot change while it has sentences"),
     ],
 )
@@ -55,5 +68,17 @@ def test_postgres_refuses_wrong_offsets_whoever_writes(annotated: Database, stat
 
 def test_right_offsets_are_accepted(annotated: Database) -> None:
     with annotated.transaction() as connection:
-        connection.execute(text("INSERT INTO comention.sentence VALUES (7, 9, 1, 8, 16, 'Clozapin')"))
+        connection.execute(text("INSERT INTO comention.sentence VALUES (7, 9, 1, 8, 16)"))
         connection.execute(text("UPDATE comention.citation SET text = text"))
+        connection.execute(text("UPDATE comention.citation_mentions SET starts = starts"))
+
+
+def test_whatever_takes_a_citation_out_takes_everything_along(annotated: Database) -> None:
+    with annotated.transaction() as connection:
+        connection.execute(text("DELETE FROM comention.citation"))
+        left = connection.execute(
+            text(
+                "SELECT (SELECT count(*) FROM comention.citation_mentions) + (SELECT count(*) FROM comention.sentence)"
+            )
+        )
+        assert left.scalar_one() == 0

@@ -1,0 +1,248 @@
+-- Co-occurrence counts, exact at every instant: whoever changes what counts appends the change as deltas in the same
+-- transaction, and every reader adds the deltas to the folded counts. Writers never wait for one another's counts.
+
+-- What each of the given citations contributes, by cell: in how many of its sentences drug and condition stand together.
+-- A cell with drug_id = 0 or condition_id = 0 is a margin: the sentences that mention the other, whatever else they mention;
+-- with both 0, the sentences that were annotated. With -1 it is the sum over the pairs of the other, as STRING's score needs:
+-- its citation_count is how many pairs a citation has, where that of every other cell is 1.
+-- Retracted citations and annotations of an older content contribute nothing; `of_retracted` asks what the retracted would.
+CREATE FUNCTION comention.citation_contribution(pmids integer[], for_annotator smallint, of_retracted boolean DEFAULT false)
+RETURNS TABLE (annotator_id smallint, pmid integer, year smallint, drug_id integer, condition_id integer,
+               sentence_count integer, citation_count integer)
+LANGUAGE sql STABLE SET search_path = '' AS $$
+    WITH counted AS MATERIALIZED (
+        SELECT a.annotator_id, a.pmid, a.sentence_count,
+               coalesce(extract(year FROM c.published_on), 0)::smallint AS year
+        FROM comention.annotation a
+        JOIN comention.citation c USING (pmid)
+        WHERE a.pmid = ANY (pmids)
+          AND (for_annotator IS NULL OR a.annotator_id = for_annotator)
+          AND a.content_hash = c.content_hash
+          AND c.retracted = of_retracted
+    ), line AS (
+        -- Pairs come from the two lists of a sentence, not from a join of mentions with mentions.
+        SELECT k.annotator_id, k.year, k.pmid, u.ordinal,
+               array_agg(DISTINCT n.concept_id) FILTER (WHERE l.name = 'Drug') AS drugs,
+               array_agg(DISTINCT n.concept_id) FILTER (WHERE l.name = 'Condition') AS conditions
+        FROM counted k
+        JOIN comention.citation_mentions m USING (pmid, annotator_id)
+        CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.name_ids) AS u (ordinal, name_id)
+        JOIN comention.name n ON n.id = u.name_id
+        JOIN comention.label l ON l.id = n.label_id
+        WHERE l.name IN ('Drug', 'Condition')
+        GROUP BY k.annotator_id, k.year, k.pmid, u.ordinal
+    ), cell AS MATERIALIZED (
+        SELECT l.annotator_id, l.pmid, l.year, d.id AS drug_id, c.id AS condition_id, count(*)::integer AS sentence_count
+        FROM line l
+        CROSS JOIN LATERAL unnest(0 || l.drugs) d (id)
+        CROSS JOIN LATERAL unnest(0 || l.conditions) c (id)
+        WHERE d.id <> 0 OR c.id <> 0
+        GROUP BY l.annotator_id, l.pmid, l.year, d.id, c.id
+    )
+    SELECT annotator_id, pmid, year, drug_id, condition_id, sentence_count, 1
+    FROM cell
+    UNION ALL
+    SELECT annotator_id, pmid, year, coalesce(drug_id, -1), coalesce(condition_id, -1),
+           sum(sentence_count)::integer, count(*)::integer
+    FROM cell
+    WHERE drug_id <> 0 AND condition_id <> 0
+    GROUP BY annotator_id, pmid, year, GROUPING SETS ((drug_id), (condition_id), ())
+    UNION ALL
+    SELECT annotator_id, pmid, year, 0, 0, sentence_count, 1
+    FROM counted
+$$;
+
+DROP FUNCTION comention.append_counts(integer[], smallint, integer);
+DROP FUNCTION comention.contribution(integer[], smallint);
+
+-- The same, summed over the citations.
+CREATE FUNCTION comention.contribution(pmids integer[], for_annotator smallint)
+RETURNS TABLE (annotator_id smallint, drug_id integer, condition_id integer, year smallint,
+               sentence_count bigint, citation_count bigint)
+LANGUAGE sql STABLE SET search_path = '' AS $$
+    SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count)::bigint, sum(citation_count)::bigint
+    FROM comention.citation_contribution(pmids, for_annotator)
+    GROUP BY annotator_id, drug_id, condition_id, year
+$$;
+
+-- Take what the given citations contribute out of the counts, and keep it with the reason, before a change.
+CREATE FUNCTION comention.take_out_counts(pmids integer[], for_annotator smallint, why text) RETURNS void
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    -- Which concept a name stands for does not change between this and the counting in.
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtext('comention.link'));
+    WITH part AS MATERIALIZED (
+        SELECT * FROM comention.citation_contribution(pmids, for_annotator)
+    ), kept AS (
+        INSERT INTO comention.past_contribution
+            (pmid, annotator_id, counted_since, counted_until, reason, year, drug_ids, condition_ids, sentence_counts)
+        SELECT p.pmid, p.annotator_id, a.counted_since, greatest(a.counted_since, now()), why, p.year,
+               array_agg(p.drug_id ORDER BY p.drug_id, p.condition_id),
+               array_agg(p.condition_id ORDER BY p.drug_id, p.condition_id),
+               array_agg(p.sentence_count ORDER BY p.drug_id, p.condition_id)
+        FROM part p
+        JOIN comention.annotation a USING (pmid, annotator_id)
+        WHERE p.drug_id >= 0 AND p.condition_id >= 0
+        GROUP BY p.pmid, p.annotator_id, a.counted_since, p.year
+    )
+    INSERT INTO comention.cooccurrence_delta
+        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count)
+    SELECT annotator_id, drug_id, condition_id, year, -sum(sentence_count), -sum(citation_count)
+    FROM part
+    GROUP BY annotator_id, drug_id, condition_id, year;
+END
+$$;
+
+-- Count them in, after the change.
+CREATE FUNCTION comention.count_in(pmids integer[], for_annotator smallint) RETURNS void
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtext('comention.link'));
+    UPDATE comention.annotation
+    SET counted_since = now()
+    WHERE pmid = ANY (pmids) AND (for_annotator IS NULL OR annotator_id = for_annotator) AND counted_since < now();
+    INSERT INTO comention.cooccurrence_delta
+        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count)
+    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count
+    FROM comention.contribution(pmids, for_annotator);
+END
+$$;
+
+-- Let names stand for other concepts, and move the counts of every citation that has one of them.
+-- Nobody counts meanwhile, so the two halves see the same citations.
+CREATE FUNCTION comention.link_names(names integer[], concepts integer[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+    changed integer[];
+    touched integer[];
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('comention.link'));
+    SELECT array_agg(n.id) INTO changed
+    FROM unnest(names, concepts) w (name_id, concept_id)
+    JOIN comention.name n ON n.id = w.name_id AND n.concept_id <> w.concept_id;
+    IF changed IS NULL THEN
+        RETURN 0;
+    END IF;
+    SELECT array_agg(DISTINCT m.pmid) INTO touched
+    FROM comention.citation_mentions m
+    WHERE comention.mention_keys(m.pmid, m.name_ids) && changed;
+    PERFORM comention.take_out_counts(touched, NULL, 're-linking');
+    UPDATE comention.name n SET concept_id = w.concept_id
+    FROM unnest(names, concepts) w (name_id, concept_id)
+    WHERE n.id = w.name_id AND n.concept_id <> w.concept_id;
+    PERFORM comention.count_in(touched, NULL);
+    RETURN cardinality(changed);
+END
+$$;
+
+-- Fold the deltas into the counts; the sum that readers see does not change. Returns how many deltas were folded.
+-- One folds at a time; another that comes meanwhile has nothing to do. Cells are looked up by their keys: a join that
+-- read all of a count table for a few thousand deltas would take longer than everything else.
+CREATE OR REPLACE FUNCTION comention.fold_counts() RETURNS bigint
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    folded bigint;
+BEGIN
+    IF NOT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('comention.fold_counts')) THEN
+        RETURN 0;
+    END IF;
+    WITH taken AS (
+        DELETE FROM comention.cooccurrence_delta
+        RETURNING annotator_id, drug_id, condition_id, year, sentence_count, citation_count
+    ), summed AS MATERIALIZED (
+        SELECT annotator_id, drug_id, condition_id, year,
+               sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count
+        FROM taken
+        GROUP BY annotator_id, drug_id, condition_id, year
+        HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0
+        ORDER BY annotator_id, drug_id, condition_id, year
+    ), by_year AS (
+        INSERT INTO comention.cooccurrence_count AS t
+            (annotator_id, drug_id, condition_id, year, sentence_count, citation_count)
+        SELECT s.annotator_id, s.drug_id, s.condition_id, s.year,
+               s.sentence_count + coalesce(o.sentence_count, 0), s.citation_count + coalesce(o.citation_count, 0)
+        FROM summed s
+        LEFT JOIN comention.cooccurrence_count o USING (annotator_id, drug_id, condition_id, year)
+        ON CONFLICT (annotator_id, drug_id, condition_id, year) DO UPDATE
+            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count
+    ), in_all AS (
+        INSERT INTO comention.cooccurrence_total AS t
+            (annotator_id, drug_id, condition_id, sentence_count, citation_count)
+        SELECT s.annotator_id, s.drug_id, s.condition_id,
+               s.sentence_count + coalesce(o.sentence_count, 0), s.citation_count + coalesce(o.citation_count, 0)
+        FROM (
+            SELECT annotator_id, drug_id, condition_id,
+                   sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count
+            FROM summed
+            GROUP BY annotator_id, drug_id, condition_id
+            HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0
+            ORDER BY annotator_id, drug_id, condition_id
+        ) s
+        LEFT JOIN comention.cooccurrence_total o USING (annotator_id, drug_id, condition_id)
+        ON CONFLICT (annotator_id, drug_id, condition_id) DO UPDATE
+            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count
+    )
+    SELECT pg_catalog.count(*) INTO folded FROM taken;
+    DELETE FROM comention.cooccurrence_count WHERE sentence_count = 0 AND citation_count = 0;
+    DELETE FROM comention.cooccurrence_total
+    WHERE sentence_count = 0 AND citation_count = 0;
+    RETURN folded;
+END
+$$;
+
+-- Totals and deltas, side by side: the sums of a cell's rows are its counts. Not grouped, so that a join reaches the indexes.
+CREATE VIEW comention.cooccurrence_total_part AS
+    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count
+    FROM comention.cooccurrence_total
+    UNION ALL
+    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count
+    FROM comention.cooccurrence_delta;
+
+-- Which annotator is promoted, since when.
+CREATE FUNCTION comention.note_promotion() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    INSERT INTO comention.promotion (annotator_id) VALUES (NEW.id);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER note_promotion_of_new AFTER INSERT ON comention.annotator
+    FOR EACH ROW WHEN (NEW.promoted) EXECUTE FUNCTION comention.note_promotion();
+CREATE TRIGGER note_promotion AFTER UPDATE OF promoted ON comention.annotator
+    FOR EACH ROW WHEN (NEW.promoted AND NOT OLD.promoted) EXECUTE FUNCTION comention.note_promotion();
+
+-- Make at most so many citations' sentences known to full-text search; returns how many it took. The newest first.
+CREATE FUNCTION comention.index_sentences(at_most integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    taken integer[];
+BEGIN
+    -- What another process has taken, or a writer holds, is left for the next time: nobody waits, so nobody can deadlock.
+    WITH gone AS (
+        DELETE FROM comention.unindexed_citation
+        WHERE pmid = ANY (ARRAY(
+            SELECT u.pmid
+            FROM comention.unindexed_citation u
+            JOIN comention.citation c USING (pmid)
+            ORDER BY u.pmid DESC
+            LIMIT at_most
+            FOR UPDATE OF u SKIP LOCKED
+            FOR SHARE OF c SKIP LOCKED
+        ))
+        RETURNING pmid
+    )
+    SELECT array_agg(pmid) INTO taken FROM gone;
+    IF taken IS NULL THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO comention.sentence_text (pmid, ordinal, text)
+    SELECT s.pmid, s.ordinal, pg_catalog.substr(c.text, s.start_char + 1, s.end_char - s.start_char)
+    FROM comention.citation c
+    JOIN comention.sentence s USING (pmid)
+    WHERE c.pmid = ANY (taken)
+    ORDER BY s.pmid, s.ordinal
+    ON CONFLICT DO NOTHING;
+    RETURN cardinality(taken);
+END
+$$;
