@@ -20,6 +20,7 @@ DROP FUNCTION comention.count_in(integer[], smallint);
 DROP FUNCTION comention.contribution(integer[], smallint);
 DROP FUNCTION comention.citation_contribution(integer[], smallint, boolean);
 DROP FUNCTION comention.fold_counts();
+DROP FUNCTION comention.contribution_of_retracted();
 DROP FUNCTION comention.find_concept(text, text);
 DROP FUNCTION comention.associate(text, text, bigint, bigint, integer, integer, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint);
 DROP FUNCTION comention.rank_pairs(smallint, integer, integer, integer, bigint);
