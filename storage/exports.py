@@ -57,20 +57,25 @@ class ExportedCitation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What is exported: the given PMIDs, or every citation where ``pmids`` is None; mentions of the labels, or of any."""
+    """What is exported: the given PMIDs, or every citation where ``pmids`` is None; mentions of the labels, or of any.
+
+    ``annotator_id`` names an annotator; None stands for the promoted one.
+    """
 
     pmids: Sequence[int] | None
     labels: Sequence[str] = ()
+    annotator_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownAnnotator:
-    """The annotator whose mentions the views show, and the names of those that they do not show."""
+class ExportAnnotator:
+    """An annotator that has run on this database."""
 
+    annotator_id: int
     name: str
     revision: str
     labels: tuple[str, ...]
-    others: tuple[str, ...] = ()
+    promoted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +93,15 @@ class Snapshot:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def shown_annotator(self) -> ShownAnnotator | None:
-        """Return the promoted annotator, or None where none has run."""
+    def list_annotators(self) -> list[ExportAnnotator]:
+        """Return the annotators that have run: the promoted one first, then the last to be registered."""
         rows = self._connection.execute(
-            text("SELECT name, revision, labels, promoted FROM analysis.annotator ORDER BY name")
-        ).all()
-        shown = next((row for row in rows if row.promoted), None)
-        if shown is None:
-            return None
-        others = tuple(sorted({row.name for row in rows} - {shown.name}))
-        return ShownAnnotator(name=shown.name, revision=shown.revision, labels=tuple(shown.labels), others=others)
+            text(
+                "SELECT annotator_id, name, revision, labels, promoted FROM analysis.annotator "
+                "ORDER BY promoted DESC, annotator_id DESC"
+            )
+        ).mappings()
+        return [ExportAnnotator(**{**row, "labels": tuple(row["labels"])}) for row in rows]
 
     def list_unknown(self, pmids: Sequence[int]) -> list[int]:
         """Return which of the PMIDs are not stored, in order."""
@@ -120,7 +124,7 @@ class Snapshot:
             }
             mentions: dict[int, list[ExportedMention]] = defaultdict(list)
             columns = "sentence_id, pmid, label, start_char, end_char, name, concept, score, annotator"
-            for row in self._of("mention", columns, pmids, selection.labels):
+            for row in self._mentions(columns, pmids, selection):
                 start = starts[row["sentence_id"]]
                 mentions[row["pmid"]].append(
                     ExportedMention(
@@ -142,7 +146,8 @@ class Snapshot:
         for citations in self._citations("*", selection.pmids):
             pmids = [row["pmid"] for row in citations]
             sentences = self._of("sentence", "*", pmids)
-            mentions = self._of("mention", "*", pmids, selection.labels)
+            columns = "sentence_id, pmid, label, start_char, end_char, text, name, concept, score, annotator"
+            mentions = self._mentions(columns, pmids, selection)
             sentences.sort(key=lambda row: row["sentence_id"])
             mentions.sort(key=lambda row: (row["sentence_id"], row["start_char"], row["end_char"], row["label"]))
             yield RowBatch(citations=citations, sentences=sentences, mentions=mentions)
@@ -176,17 +181,27 @@ class Snapshot:
             yield rows
             after = rows[-1]["pmid"]
 
-    def _of(self, view: str, columns: str, pmids: Sequence[int], labels: Sequence[str] = ()) -> list[Row]:
-        """Return the rows of a view that belong to the PMIDs, and where given to the labels."""
-        only = " AND label = ANY (CAST(:labels AS text[]))" if labels else ""
-        values: Row = {"pmids": list(pmids)} | ({"labels": list(labels)} if labels else {})
-        result = self._connection.execute(
-            text(
-                f"SELECT {columns} FROM analysis.{view} WHERE pmid = ANY (CAST(:pmids AS integer[])){only}"  # noqa: S608
-            ),
-            values,
+    def _mentions(self, columns: str, pmids: Sequence[int], selection: Selection) -> list[Row]:
+        """Return the mentions of a selection in some of its citations."""
+        values: Row = {"pmids": list(pmids)}
+        view, only = "mention", ""
+        if selection.annotator_id is not None:
+            view, only = "annotator_mention", " AND annotator_id = :annotator"
+            values["annotator"] = selection.annotator_id
+        if selection.labels:
+            only += " AND label = ANY (CAST(:labels AS text[]))"
+            values["labels"] = list(selection.labels)
+        return self._rows(f"SELECT {columns} FROM analysis.{view} WHERE pmid = ANY (:pmids){only}", values)  # noqa: S608
+
+    def _of(self, view: str, columns: str, pmids: Sequence[int]) -> list[Row]:
+        """Return the rows of a view that belong to the PMIDs."""
+        return self._rows(
+            f"SELECT {columns} FROM analysis.{view} WHERE pmid = ANY (:pmids)",  # noqa: S608 - our own names
+            {"pmids": list(pmids)},
         )
-        return [dict(row) for row in result.mappings()]
+
+    def _rows(self, query: str, values: Row) -> list[Row]:
+        return [dict(row) for row in self._connection.execute(text(query), values).mappings()]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from storage.database import Database
-    from storage.exports import ExportedCitation, Selection, ShownAnnotator, Snapshot
+    from storage.exports import ExportAnnotator, ExportedCitation, Selection, Snapshot
 
 FORMATS = ("pubtator", "bioc-json", "bioc-xml", "parquet")
 
@@ -44,7 +44,7 @@ def read_pmids(_context: click.Context, _option: click.Parameter, value: str | N
 @click.option("--pmids-file", metavar="FILE|-", callback=read_pmids, help="The citations that a file lists.")
 @click.option("--all", "everything", is_flag=True, help="Every citation.")
 @click.option("--skip-unknown", is_flag=True, help="Leave PMIDs out that are not stored; without it they are an error.")
-@click.option("--annotator", metavar="NAME", help="Export only if the views show the mentions of this annotator.")
+@click.option("--annotator", metavar="NAME", help="Mentions of this annotator; the default is the promoted one.")
 @click.option(
     "--label", "labels", metavar="LABEL", multiple=True, help="Only mentions of this label; repeat it for more."
 )
@@ -72,7 +72,7 @@ def export(
     offsets: str,
     output: str,
 ) -> None:
-    """Write stored citations with the mentions that the views show.
+    """Write stored citations with the mentions of an annotator.
 
     Everything is read from one moment, one batch of citations at a time. A file has its name only when it is whole.
     """
@@ -90,16 +90,18 @@ def export(
     with open_database(load_settings()) as database:
         _require_annotations(database)
         with open_snapshot(database) as snapshot, progress_bars() as progress:
-            shown = _shown_annotator(snapshot, annotator, labels)
+            chosen = _chosen_annotator(snapshot, annotator, labels)
             wanted = None if everything else _stored([*pmids, *(pmids_file or ())], snapshot, skip_unknown=skip_unknown)
             bar = progress.add_task("export", total=None if wanted is None else len(wanted), unit="citations")
-            selection = Selection(pmids=wanted, labels=labels)
+            selection = Selection(
+                pmids=wanted, labels=labels, annotator_id=None if chosen.promoted else chosen.annotator_id
+            )
             if format_name == "parquet":
-                said = _export_folder(database, snapshot, selection, shown, unit, Path(output), progress, bar)
+                said = _export_folder(database, snapshot, selection, chosen, unit, Path(output), progress, bar)
             else:
-                said = _export_file(format_name, snapshot, selection, shown, unit, output, progress, bar)
+                said = _export_file(format_name, snapshot, selection, chosen, unit, output, progress, bar)
         if everything:
-            _mention_pending(database, shown)
+            _mention_pending(database, chosen)
     stderr_console().print(said, markup=False, soft_wrap=True)
 
 
@@ -117,27 +119,23 @@ def _require_annotations(database: Database) -> None:
         raise ExportError("no citation is annotated yet: run `comention annotate`")
 
 
-def _shown_annotator(snapshot: Snapshot, wanted: str | None, labels: tuple[str, ...]) -> ShownAnnotator:
-    """Return the annotator of the views.
+def _chosen_annotator(snapshot: Snapshot, wanted: str | None, labels: tuple[str, ...]) -> ExportAnnotator:
+    """Return the promoted annotator, or the one of that name that was registered last.
 
     Raises:
-        ExportError: it is another than the wanted one, or gives no such label.
+        ExportError: there is none, or it gives no such label.
     """
-    shown = snapshot.shown_annotator()
-    if shown is None:
+    known = snapshot.list_annotators()
+    chosen = next((one for one in known if (one.promoted if wanted is None else one.name == wanted)), None)
+    if chosen is None and wanted is None:
         raise ExportError("no annotator is promoted: `comention annotators promote NAME` lets the views show one")
-    if wanted is not None and wanted != shown.name:
-        if wanted in shown.others:
-            raise ExportError(
-                f"the views show the mentions of {shown.name}: `comention annotators promote {wanted}` lets them show "
-                f"those of {wanted}; then export again"
-            )
-        known = ", ".join(sorted((shown.name, *shown.others)))
-        raise ExportError(f"no annotator {wanted!r} has run on this database; those that have: {known}")
-    unknown = [label for label in labels if label not in shown.labels]
+    if chosen is None:
+        names = ", ".join(sorted({one.name for one in known}))
+        raise ExportError(f"no annotator {wanted!r} has run on this database; those that have: {names}")
+    unknown = [label for label in labels if label not in chosen.labels]
     if unknown:
-        raise ExportError(f"{shown.name} gives no label {unknown[0]!r}; it gives {', '.join(shown.labels)}")
-    return shown
+        raise ExportError(f"{chosen.name} gives no label {unknown[0]!r}; it gives {', '.join(chosen.labels)}")
+    return chosen
 
 
 def _stored(pmids: list[int], snapshot: Snapshot, *, skip_unknown: bool) -> list[int]:
@@ -163,7 +161,7 @@ def _export_file(
     format_name: str,
     snapshot: Snapshot,
     selection: Selection,
-    shown: ShownAnnotator,
+    chosen: ExportAnnotator,
     unit: OffsetUnit,
     output: str,
     progress: Progress,
@@ -184,11 +182,11 @@ def _export_file(
             yield citation
 
     header = ExportHeader(
-        unit=unit, annotator=shown.name, revision=shown.revision, date=dt.datetime.now(dt.UTC).date().isoformat()
+        unit=unit, annotator=chosen.name, revision=chosen.revision, date=dt.datetime.now(dt.UTC).date().isoformat()
     )
     with open_output(output) as stream:
         altered = DOCUMENT_WRITERS[format_name](counted(), stream, header)
-    said = f"{citations:,} citations with {mentions:,} mentions of {shown.name} written to {_place(output)}"
+    said = f"{citations:,} citations with {mentions:,} mentions of {chosen.name} written to {_place(output)}"
     if altered:
         said += f"; {altered:,} have characters that the format cannot hold, each replaced by one other"
     return said
@@ -198,7 +196,7 @@ def _export_folder(
     database: Database,
     snapshot: Snapshot,
     selection: Selection,
-    shown: ShownAnnotator,
+    chosen: ExportAnnotator,
     unit: OffsetUnit,
     folder: Path,
     progress: Progress,
@@ -211,7 +209,8 @@ def _export_folder(
     from storage.describe import list_views
 
     load_pyarrow()
-    tables = ["citation", "sentence", "mention"] + (["cooccurrence"] if selection.pmids is None else [])
+    counted = selection.pmids is None and selection.annotator_id is None
+    tables = ["citation", "sentence", "mention"] + (["cooccurrence"] if counted else [])
     found = {view.name: view.columns for view in list_views(database)}
     with open_folder(folder) as partial:
         counts = write_folder(
@@ -225,29 +224,27 @@ def _export_folder(
             unit=unit,
             facts={
                 "comention": __version__,
-                "annotator": shown.name,
-                "annotator_revision": shown.revision,
+                "annotator": chosen.name,
+                "annotator_revision": chosen.revision,
                 "offsets": unit,
             },
             on_progress=lambda count: progress.advance(bar, count),
         )
     rows = ", ".join(f"{count:,} in {name}.parquet" for name, count in counts.rows.items())
     said = f"rows written to {folder}: {rows}"
-    if selection.pmids is not None:
-        said += "; co-occurrences are counted over all citations and come with --all alone"
+    if not counted:
+        said += "; co-occurrences are those of the promoted annotator over all citations and come with --all alone"
     return said
 
 
-def _mention_pending(database: Database, shown: ShownAnnotator) -> None:
+def _mention_pending(database: Database, chosen: ExportAnnotator) -> None:
     """Say how many of the citations the annotator has not read, where there are any: they are exported without mentions."""
     from storage.annotations import count_pending
-    from storage.annotators import list_registered
 
-    promoted = next((one for one in list_registered(database) if one.promoted), None)
-    pending = 0 if promoted is None else count_pending(database, promoted.annotator_id)[0]
+    pending = count_pending(database, chosen.annotator_id)[0]
     if pending:
         stderr_console().print(
-            f"exported without mentions because {shown.name} has not read them yet: {pending:,} of the citations; "
+            f"exported without mentions because {chosen.name} has not read them yet: {pending:,} of the citations; "
             "run `comention annotate`",
             markup=False,
             soft_wrap=True,

@@ -72,7 +72,7 @@ CREATE VIEW analysis.annotator_mention AS
            k.key AS concept,
            u.score,
            a.name AS annotator,
-           a.version AS annotator_version
+           a.id::integer AS annotator_id
     FROM comention.citation_mentions m
     JOIN comention.annotator a ON a.id = m.annotator_id
     CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
@@ -93,7 +93,7 @@ COMMENT ON COLUMN analysis.annotator_mention.name IS 'The mention with case, hyp
 COMMENT ON COLUMN analysis.annotator_mention.concept IS 'What is meant: a CURIE such as mesh:D010770, or the name where no terminology knows it';
 COMMENT ON COLUMN analysis.annotator_mention.score IS 'The annotator''s confidence, 0 to 1';
 COMMENT ON COLUMN analysis.annotator_mention.annotator IS 'Name of the annotator';
-COMMENT ON COLUMN analysis.annotator_mention.annotator_version IS 'Its version';
+COMMENT ON COLUMN analysis.annotator_mention.annotator_id IS 'Its number, as in analysis.annotator';
 
 -- Every measure of one pair. One expression each, so that the planner puts them in place and computes none that is not asked for.
 CREATE FUNCTION comention.associate(
@@ -449,6 +449,11 @@ COMMENT ON COLUMN analysis.annotator_agreement.label IS 'The label';
 COMMENT ON COLUMN analysis.annotator_agreement.agreeing IS 'Mentions with the same span and label from both';
 COMMENT ON COLUMN analysis.annotator_agreement.only_a IS 'Mentions of the first that the other does not have';
 COMMENT ON COLUMN analysis.annotator_agreement.only_b IS 'Mentions of the other that the first does not have';
+
+CREATE OR REPLACE VIEW analysis.annotator AS
+    SELECT name, version, model, revision, labels, config_hash, promoted, registered_at, id::integer AS annotator_id
+    FROM comention.annotator;
+COMMENT ON COLUMN analysis.annotator.annotator_id IS 'Its number in this database: later ones of a name have higher numbers';
 
 CREATE VIEW analysis.promotion AS
     SELECT a.name AS annotator, a.version, p.promoted_at
