@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from pipeline.console import json_option, print_json, stdout_console
+from pipeline.result_files import result_file_options, write_result_files
 
 
 @click.command()
@@ -17,7 +19,16 @@ from pipeline.console import json_option, print_json, stdout_console
     "--min-sentences", default=1, show_default=True, type=click.IntRange(1, 2**31 - 1), help="Leave rarer pairs out."
 )
 @json_option
-def top(drug: str | None, condition: str | None, limit: int, min_sentences: int, as_json: bool) -> None:
+@result_file_options
+def top(
+    drug: str | None,
+    condition: str | None,
+    limit: int,
+    min_sentences: int,
+    as_json: bool,
+    csv_name: str | None,
+    parquet_path: Path | None,
+) -> None:
     """List the conditions of a drug, the drugs of a condition, or the top pairs of all, by citations.
 
     Names match whatever their case, hyphens, plural or Greek letters.
@@ -26,15 +37,16 @@ def top(drug: str | None, condition: str | None, limit: int, min_sentences: int,
     from pipeline.no_match import explain_no_match
     from pipeline.show import pairs_table
     from storage.database import open_database
-    from storage.queries import list_pairs
+    from storage.queries import Pair, list_pairs
 
     with open_database(load_settings()) as database:
         pairs = list_pairs(database, drug=drug, condition=condition, limit=limit, min_sentences=min_sentences)
         if not pairs:
             explain_no_match(database, drug=drug, condition=condition)
+    in_files = write_result_files(pairs, Pair, csv_name=csv_name, parquet_path=parquet_path, as_json=as_json)
     if as_json:
         print_json([asdict(pair) for pair in pairs])
-    elif pairs:
+    elif pairs and not in_files:
         title = {
             (False, False): "Drugs and conditions in the same sentences, by citations",
             (True, False): f"Conditions in the same sentences as {drug}",

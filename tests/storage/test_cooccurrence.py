@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 
@@ -19,6 +21,7 @@ from storage.citations import delete_citations, save_citations
 from storage.cooccurrence import find_drift, fold_counts
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
+from storage.linking import Link, link_names
 from storage.names import NameTable
 from storage.precedence import ReadCitation
 from storage.removal import remove_citations
@@ -55,7 +58,15 @@ STEPS = st.one_of(
     st.tuples(st.just("fold"), st.none()),
     st.tuples(st.just("promote"), st.integers(0, 1)),
     st.tuples(st.just("remove"), PMIDS),
+    st.tuples(st.just("link"), st.tuples(st.sampled_from(["Drug", "Condition"]), st.integers(0, 3), st.integers(1, 2))),
 )
+ROUNDS = st.lists(
+    st.tuples(st.lists(STEPS, min_size=1, max_size=4), st.lists(STEPS, min_size=1, max_size=4)), min_size=1, max_size=3
+)
+NAMES = {
+    "Drug": ["clozapine", "lithium", "aspirin", "Lithiums"],
+    "Condition": ["tremor", "rash", "agranulocytosis", "rashes"],
+}
 _numbers = count(1)
 
 
@@ -77,7 +88,7 @@ class History:
         self.database = database
         self.annotators = [LexiconAnnotator(), LexiconAnnotator(name="other")]
         self.numbers = [register_annotator(database, annotator.info) for annotator in self.annotators]
-        self.promoted = 0
+        self.moments: list[tuple[dt.datetime, int, dict[tuple[str, str], tuple[int, int]]]] = []
 
     def store(self, items: list[ReadCitation]) -> None:
         with (
@@ -104,14 +115,58 @@ class History:
 
     def promote(self, which: int) -> None:
         promote_annotator(self.database, self.numbers[which])
-        self.promoted = which
 
     def remove(self, pmid: int) -> None:
         remove_citations(self.database, first_pmid=pmid, last_pmid=pmid, source_keys=[])
 
+    def link(self, wanted: tuple[str, int, int]) -> None:
+        label, which, concept = wanted
+        link_names(self.database, label, [Link(name=NAMES[label][which], curie=f"test:{concept}")])
+
     def check(self) -> None:
         assert find_drift(self.database) == []
-        assert self.shown() == self.recounted()
+        shown = self.shown()
+        assert shown == self.recounted()
+        for at, annotator_id, then in self.moments:
+            assert self.shown_at(at) == then
+            if annotator_id == self.promoted():
+                assert self.changed_since(at, then) == {pair: counts[:2] for pair, counts in shown.items()}
+        with self.database.transaction() as connection:
+            moment = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        self.moments = [
+            *self.moments[-3:],
+            (moment, self.promoted(), {pair: counts[:2] for pair, counts in shown.items()}),
+        ]
+
+    def promoted(self) -> int:
+        with self.database.transaction() as connection:
+            return int(connection.execute(text("SELECT analysis.promoted_annotator()")).scalar_one())
+
+    def shown_at(self, at: dt.datetime) -> dict[tuple[str, str], tuple[int, int]]:
+        with self.database.transaction() as connection:
+            rows = connection.execute(text("SELECT * FROM analysis.cooccurrence_asof(:at)"), {"at": at})
+            return {(row.drug, row.condition): (row.sentence_count, row.citation_count) for row in rows}
+
+    def changed_since(
+        self, at: dt.datetime, then: dict[tuple[str, str], tuple[int, int]]
+    ) -> dict[tuple[str, str], tuple[int, int]]:
+        """What was counted then, and what is said to have changed since: a pair of all that there are."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                text(
+                    "SELECT d.key AS drug, c.key AS condition, sum(x.sentence_delta) AS s, sum(x.citation_delta) AS c "
+                    "FROM comention.concept d JOIN comention.label l ON l.id = d.label_id AND l.name = 'Drug' "
+                    "CROSS JOIN comention.concept c JOIN comention.label k ON k.id = c.label_id AND k.name = 'Condition' "
+                    "CROSS JOIN LATERAL comention.changes_of_pair(d.id, c.id, :at) x "
+                    "GROUP BY d.key, c.key"
+                ),
+                {"at": at},
+            )
+            now = dict(then)
+            for row in rows:
+                before = now.get((row.drug, row.condition), (0, 0))
+                now[row.drug, row.condition] = (before[0] + row.s, before[1] + row.c)
+        return {pair: counts for pair, counts in now.items() if counts != (0, 0)}
 
     def shown(self) -> dict[tuple[str, str], tuple[int, int, int | None, int | None]]:
         with self.database.transaction() as connection:
@@ -165,6 +220,25 @@ def test_counts_agree_with_a_recount_after_every_step(
         history = History(database)
         for name, argument in steps:
             getattr(history, name)(argument)
+            history.check()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=ROUNDS)
+def test_counts_agree_with_a_recount_while_two_write_at_once(
+    postgres: EmbeddedPostgres, template: str, rounds: list[tuple[list[tuple[str, object]], list[tuple[str, object]]]]
+) -> None:
+    def write(history: History, steps: list[tuple[str, object]], together: threading.Barrier) -> None:
+        together.wait(timeout=60)
+        for name, argument in steps:
+            getattr(history, name)(argument)
+
+    with fresh_database(postgres, template) as database, ThreadPoolExecutor(2) as pool:
+        history = History(database)
+        for round_ in rounds:
+            together = threading.Barrier(2)
+            for writer in [pool.submit(write, history, steps, together) for steps in round_]:
+                writer.result()
             history.check()
 
 
