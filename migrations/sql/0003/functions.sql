@@ -455,6 +455,7 @@ DECLARE
     bottom integer;
     blocks integer := 1;
     within tsquery;
+    filtered CONSTANT boolean := $3 IS NOT NULL OR $4 IS NOT NULL OR $5 IS NOT NULL OR $6 IS NOT NULL;
     missing integer := $2;
     got integer;
 BEGIN
@@ -476,14 +477,20 @@ BEGIN
         SELECT t.pmid::bigint * 100000 + t.ordinal, t.pmid, t.text, x.label, extract(year FROM c.published_on)::integer,
                pg_catalog.substr(c.text, 1, c.title_length), coalesce(c.journal ->> 'title', c.journal ->> 'abbreviation'),
                c.retracted
-        FROM comention.sentence_text t
+        FROM (
+            -- Only the last are looked up further, unless what they are asked for stands elsewhere.
+            SELECT o.pmid, o.ordinal, o.text
+            FROM comention.sentence_text o
+            WHERE comention.search_document(o.pmid, o.text) @@ within
+              AND o.pmid >> 11 BETWEEN bottom AND top
+              AND ($7 IS NULL OR o.pmid::bigint * 100000 + o.ordinal < $7)
+            ORDER BY o.pmid DESC, o.ordinal DESC
+            LIMIT CASE WHEN NOT filtered THEN missing END
+        ) t
         JOIN comention.citation c ON c.pmid = t.pmid
         JOIN comention.sentence s ON s.pmid = t.pmid AND s.ordinal = t.ordinal
         JOIN comention.section x ON x.pmid = s.pmid AND x.ordinal = s.section_ordinal
-        WHERE comention.search_document(t.pmid, t.text) @@ within
-          AND t.pmid >> 11 BETWEEN bottom AND top
-          AND ($7 IS NULL OR t.pmid::bigint * 100000 + t.ordinal < $7)
-          AND ($3 IS NULL OR extract(year FROM c.published_on) >= $3)
+        WHERE ($3 IS NULL OR extract(year FROM c.published_on) >= $3)
           AND ($4 IS NULL OR extract(year FROM c.published_on) <= $4)
           AND ($5 IS NULL OR pg_catalog.upper($5) IN (pg_catalog.upper(x.label), x.category))
           AND ($6 IS NULL OR $6 = ANY (c.publication_types))
@@ -509,7 +516,8 @@ COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text searc
 -- their order, because thousands of names begin so.
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
+SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
