@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,16 +41,15 @@ SENTENCES = st.sampled_from(
     ]
 )
 PMIDS = st.integers(1, 4)
-CITATIONS = st.builds(
-    lambda pmid, sentences, day, year, retracted: citation(
-        pmid, sentences, revised_on=dt.date(2020, 1, day), year=year, retracted=retracted
-    ),
-    PMIDS,
-    st.lists(SENTENCES, max_size=3),
-    st.integers(1, 28),
-    st.sampled_from([None, 1999, 2020]),
-    st.booleans(),
+CITATIONS = st.tuples(
+    PMIDS, st.lists(SENTENCES, max_size=3), st.integers(1, 28), st.sampled_from([None, 1999, 2020]), st.booleans()
 )
+
+
+def made(pmid: int, sentences: list[str], day: int, year: int | None, retracted: bool) -> ReadCitation:
+    return citation(pmid, sentences, revised_on=dt.date(2020, 1, day), year=year, retracted=retracted)
+
+
 STEPS = st.one_of(
     st.tuples(st.just("store"), st.lists(CITATIONS, min_size=1, max_size=4)),
     st.tuples(st.just("delete"), st.lists(PMIDS, min_size=1, max_size=2)),
@@ -58,6 +58,7 @@ STEPS = st.one_of(
     st.tuples(st.just("fold"), st.none()),
     st.tuples(st.just("promote"), st.integers(0, 1)),
     st.tuples(st.just("remove"), PMIDS),
+    st.tuples(st.just("amend"), st.tuples(PMIDS, st.booleans(), st.sampled_from([None, 1999, 2020]))),
     st.tuples(st.just("link"), st.tuples(st.sampled_from(["Drug", "Condition"]), st.integers(0, 3), st.integers(1, 2))),
 )
 ROUNDS = st.lists(
@@ -88,9 +89,20 @@ class History:
         self.database = database
         self.annotators = [LexiconAnnotator(), LexiconAnnotator(name="other")]
         self.numbers = [register_annotator(database, annotator.info) for annotator in self.annotators]
+        self.last: dict[int, tuple[list[str], int]] = {}
         self.moments: list[tuple[dt.datetime, int, dict[tuple[str, str], tuple[int, int]]]] = []
 
-    def store(self, items: list[ReadCitation]) -> None:
+    def store(self, items: list[tuple[int, list[str], int, int | None, bool]]) -> None:
+        self.save([made(*item) for item in items])
+        self.last |= {item[0]: (item[1], item[2]) for item in items}
+
+    def amend(self, wanted: tuple[int, bool, int | None]) -> None:
+        """Store a citation again with its text, retracted or not, of another year or not."""
+        pmid, retracted, year = wanted
+        if pmid in self.last:
+            self.save([made(pmid, *self.last[pmid], year, retracted)])
+
+    def save(self, items: list[ReadCitation]) -> None:
         with (
             open_run(self.database, kind="file", source="t", source_key="t") as run,
             self.database.transaction() as connection,
@@ -244,19 +256,19 @@ def test_counts_agree_with_a_recount_while_two_write_at_once(
 
 def test_a_retraction_takes_its_counts_out_and_its_lifting_brings_them_back(database: Database) -> None:
     history = History(database)
-    history.store([citation(1)])
+    history.save([citation(1)])
     history.annotate(0)
     assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
-    history.store([citation(1, retracted=True, revised_on=dt.date(2021, 1, 1))])
+    history.save([citation(1, retracted=True, revised_on=dt.date(2021, 1, 1))])
     assert history.shown() == {}
-    history.store([citation(1, revised_on=dt.date(2022, 1, 1))])
+    history.save([citation(1, revised_on=dt.date(2022, 1, 1))])
     assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
     history.check()
 
 
 def test_folding_changes_no_sum_and_leaves_no_delta(database: Database) -> None:
     history = History(database)
-    history.store([citation(1), citation(2)])
+    history.save([citation(1), citation(2)])
     history.annotate(0)
     before = history.shown()
     assert fold_counts(database) > 0
@@ -272,7 +284,7 @@ def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Da
     """A join of mentions with mentions would take minutes here; the statement timeout makes that a failure."""
     history = History(database)
     crowded = " ".join([*DRUGS, *CONDITIONS]) + "."
-    history.store([citation(pmid, [crowded, crowded]) for pmid in range(1, 1501)])
+    history.save([citation(pmid, [crowded, crowded]) for pmid in range(1, 1501)])
     history.annotate(0)
     with database.transaction() as connection:
         connection.execute(text("SET LOCAL statement_timeout = '20s'"))
@@ -288,7 +300,7 @@ def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Da
 
 def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) -> None:
     history = History(database)
-    history.store([citation(1)])
+    history.save([citation(1)])
     history.annotate(0)
     fold_counts(database)
     with database.transaction() as connection:
@@ -305,7 +317,39 @@ def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) 
 
 def test_a_citation_that_is_tried_again_counts_once(database: Database) -> None:
     history = History(database)
-    history.store([citation(1, ["Clozapine caused agranulocytosis.", f"This is {POISON}."])])
+    history.save([citation(1, ["Clozapine caused agranulocytosis.", f"This is {POISON}."])])
     history.annotate(0)
     assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
     history.check()
+
+
+def test_linking_waits_for_whoever_counts_and_moves_what_they_counted(database: Database) -> None:
+    history = History(database)
+    history.save([citation(1)])
+    number, names = history.numbers[0], NameTable(database)
+    pending = list_pending(database, number)
+    done = [AnnotatedCitation(pending=p, results=tuple(history.annotators[0].annotate(p.sentences))) for p in pending]
+    names.intern({("Drug", "clozapine"), ("Condition", "agranulocytosis")})
+    with ThreadPoolExecutor(2) as pool, database.transaction() as gate:
+        # The writer is held between its counting and its commit.
+        gate.execute(text("LOCK TABLE comention.cooccurrence_delta IN SHARE MODE"))
+        writing = pool.submit(save_annotations, database, number, names, done)
+        wait_for_waiting(database, "relation")
+        linking = pool.submit(link_names, database, "Drug", [Link(name="clozapine", curie="test:1")])
+        wait_for_waiting(database, "advisory")
+        gate.rollback()
+        writing.result(timeout=60)
+        assert linking.result(timeout=60).linked == 1
+    history.check()
+    assert list(history.shown()) == [("test:1", "agranulocytosis")]
+
+
+def wait_for_waiting(database: Database, kind: str) -> None:
+    """Return when some process waits for a lock of a kind."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with database.transaction() as connection:
+            query = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = :kind")
+            if connection.execute(query, {"kind": kind}).scalar_one():
+                return
+    raise AssertionError(f"nobody waits for a lock of kind {kind}")

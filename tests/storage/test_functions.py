@@ -325,3 +325,16 @@ def test_coverage_and_retractions_say_what_became_of_every_citation(database: Da
         database, "SELECT pmid, reason, citation_delta FROM analysis.cooccurrence_changes('clozapine', 'rash')"
     )
     assert [tuple(row) for row in changes] == [(2, "retraction", -1), (1, "new citation", 1), (2, "new citation", 1)]
+
+
+def test_what_runs_as_its_owner_has_a_path_of_its_own(corpus: Database) -> None:
+    """A function with its owner's rights that looks names up on the caller's path does what the caller likes."""
+    with corpus.transaction() as connection:
+        loose = connection.execute(
+            text(
+                "SELECT p.proname FROM pg_proc p WHERE p.prosecdef "
+                "AND p.pronamespace::regnamespace::text IN ('analysis', 'comention') "
+                "AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%')"
+            )
+        ).scalars()
+        assert list(loose) == []
