@@ -2,13 +2,13 @@
 
     python -m benchmarks.store [--mentions N] [--home FOLDER] [--only GROUP …] [--growth] [--soak MINUTES]
 
-A made corpus (`benchmarks.store_corpus`) is brought into an embedded Postgres with the settings that the product uses. Questions
-go over one connection of this process, warm, each at least 200 times, over drugs and conditions from the head, the middle and the
-rare end of their distribution; the table gives the median and the 95th percentile in milliseconds. Writers are two processes
-that save what an annotator would have returned, made beforehand, on the way that `comention annotate` goes: names, ledger,
-mentions, deltas, all constraints on, the deltas folded every two seconds. Their speed is given by the clock and for two seconds
-of processor time, Postgres included, which is what two cores do that have nothing else to do. Exit status 1 where a target is
-missed.
+A made corpus (`benchmarks.store_corpus`) is brought into an embedded Postgres with the settings that the product uses.
+Questions go over one connection of this process, warm, each at least 200 times, over drugs and conditions from the
+head, the middle and the rare end of their distribution; the table gives the median and the 95th percentile in
+milliseconds. Writers are two processes that save what an annotator would have returned, made beforehand, on the way
+that `comention annotate` goes: names, ledger, mentions, deltas, all constraints on, the deltas folded every two
+seconds. Their speed is given by the clock and for two seconds of processor time, Postgres included, which is what two
+cores do that have nothing else to do. Exit status 1 where a target is missed.
 
 With ``--home`` the database is kept and found again. ``--growth`` builds a tenth of the corpus too and compares.
 """
@@ -132,12 +132,14 @@ def make_questions(store: Store) -> Questions:
             )]
             for one, other in (("drug", "condition"), ("condition", "drug"))
         )  # fmt: skip
-        ranks = {
+        ranks: dict[str, Callable[[list[str]], list[str]]] = {
             "head": lambda names: names[:20],
             "middle": lambda names: names[len(names) // 50 : len(names) // 10],
             "rare": lambda names: names[len(names) // 2 :],
         }
         questions: Questions = defaultdict(dict)
+        drawn: list[tuple[str, ...]]
+        known: list[tuple[str, ...]]
         for rank, choose in ranks.items():
             mine = chance.choices(choose(drugs), k=CALLS)
             questions["top"][rank] = [(drug,) for drug in mine]
@@ -486,7 +488,14 @@ def measure(home: Path, arguments: argparse.Namespace) -> list[Row]:
             measure_layout(store, min(arguments.mentions, 1_000_000))
         if "write" in wanted:
             speed = write(store, arguments.writes)
-            rows.append(("mentions written a second", f"{speed:,.0f}", f">= {TARGET_WRITES:,}", speed >= TARGET_WRITES))
+            rows.append(
+                (
+                    "mentions/s written on two cores (by the clock)",
+                    f"{speed.cores:,.0f} ({speed.clock:,.0f})",
+                    f">= {TARGET_WRITES:,}",
+                    max(speed.cores, speed.clock) >= TARGET_WRITES,
+                )
+            )
             rows += _measure_beside(store, arguments.writes)
     return rows
 

@@ -51,7 +51,8 @@ def _zipf(chance: np.random.Generator, size: int, among: int, exponent: float = 
     else:
         tail = 1.0 - exponent
         ranks = (1.0 + uniform * ((among + 1.0) ** tail - 1.0)) ** (1.0 / tail) - 1.0
-    return np.minimum(ranks.astype(np.int64), among - 1)
+    drawn: Ints = np.minimum(ranks.astype(np.int64), among - 1)
+    return drawn
 
 
 def _make_words(chance: random.Random, count: int, syllables: tuple[int, int], endings: list[str]) -> list[str]:
@@ -82,7 +83,7 @@ class Batch:
     """Citations with sentences and mentions, as columns.
 
     Of citations: ``pmids``, ``years``, ``retracted``, ``texts``, ``title_lengths``, ``sections`` (label, category, start, end).
-    Of sentences: ``sentence_of`` (place of the citation in the batch), ``ordinals``, ``section_ordinals``, ``starts``, ``ends``.
+    Of sentences: ``sentence_of`` (place of the citation in it), ``ordinals``, ``section_ordinals``, ``starts``, ``ends``.
     Of mentions, in order of sentence and place: ``mention_of`` (place of the sentence in the batch), ``mention_starts`` and
     ``mention_ends`` within the sentence, ``name_indexes`` (into ``Corpus.names``) and ``scores``.
     """

@@ -161,7 +161,7 @@ def _load_names(connection: psycopg.Connection[tuple[object, ...]], corpus: Corp
     )
     for table in ("label", "concept", "name"):
         connection.execute(
-            f"SELECT setval(pg_get_serial_sequence('comention.{table}', 'id'), (SELECT max(id) FROM comention.{table}))".encode()
+            f"SELECT setval(pg_get_serial_sequence('comention.{table}', 'id'), max(id)) FROM comention.{table}".encode()
         )
 
 
@@ -288,7 +288,8 @@ def _make_counts(database: Database, pool: multiprocessing.pool.Pool, corpus: Co
         connection.execute("SET work_mem = '1GB'")
         connection.execute("SET synchronous_commit = off")
         connection.execute(
-            "INSERT INTO comention.cooccurrence_count (annotator_id, drug_id, condition_id, year, sentence_count, citation_count) "
+            "INSERT INTO comention.cooccurrence_count "
+            "(annotator_id, drug_id, condition_id, year, sentence_count, citation_count) "
             "SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count), sum(citation_count) "
             "FROM comention.made_part GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )

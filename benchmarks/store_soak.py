@@ -1,7 +1,8 @@
 """Read and write at once for a long time: no error, no deadlock, no drift.
 
-Two processes store, revise, retract, withdraw, annotate with two annotators, try failures again, re-link names, promote, fold and
-index, over PMIDs that they share; eight connections ask what analysts ask. All of it goes through the functions of the product.
+Two processes store, revise, retract, withdraw, annotate with two annotators, try failures again, re-link names,
+promote, fold and index, over PMIDs that they share; eight connections ask what analysts ask. All of it goes through the
+functions of the product.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +98,8 @@ class LookupAnnotator:
         if self._chance.random() < 0.004:
             return SentenceAnnotation(status=AnnotationStatus.FAILED, detail="it was to fail")
         words = list(_WORD.finditer(sentence))
-        found = []
-        for first, last in [*zip(words, words, strict=True), *zip(words, words[1:], strict=False)]:
+        found: list[Mention] = []
+        for first, last in [*zip(words, words, strict=True), *pairwise(words)]:
             start, end = first.start(), last.end()
             label = self._labels.get(sentence[start:end])
             if label is not None:
