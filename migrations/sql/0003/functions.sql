@@ -367,11 +367,12 @@ BEGIN
     IF coalesce(citations, 0) <= 0 THEN
         RETURN;
     END IF;
-    SELECT max(c.pmid) >> 15, min(c.pmid) >> 15 INTO highest, lowest FROM comention.citation c;
-    top := least(highest, before_pmid >> 15);
-    -- About four citations for each that is wanted, as if the pair were spread evenly.
-    blocks := greatest(1, ceil((highest - lowest + 1) * 4.0 * missing / citations));
-    IF citations <= 300 OR blocks >= highest - lowest + 1 THEN
+    SELECT max(c.pmid) >> 12, min(c.pmid) >> 12 INTO highest, lowest FROM comention.citation c;
+    top := least(highest, before_pmid >> 12);
+    -- Half as many again as are wanted, as if the pair were spread evenly. To take more would cost more: of two frequent names
+    -- that seldom share a sentence, each citation that has both is read through.
+    blocks := greatest(1, ceil((highest - lowest + 1) * 1.5 * missing / citations));
+    IF blocks >= highest - lowest + 1 THEN
         blocks := highest - lowest + 1;
     END IF;
     WHILE missing > 0 AND top >= lowest LOOP
@@ -403,7 +404,7 @@ BEGIN
               AND comention.mention_keys(m.pmid, m.name_ids) && conditions
               AND comention.mention_keys(m.pmid, m.name_ids) && within
               AND m.annotator_id = a
-              AND m.pmid >> 15 BETWEEN bottom AND top
+              AND m.pmid >> 12 BETWEEN bottom AND top
               AND m.pmid <= before_pmid
               AND NOT e.retracted
               AND ($4 IS NULL OR extract(year FROM e.published_on) >= $4)
