@@ -1,15 +1,21 @@
 -- Names as a user types them.
 
 -- The same folding as comention.names.normalise_name, with which names are stored; a test compares the two.
+-- No part of it asks the database's own collation, which may know ASCII alone: white space is spelt out as Python has it.
 DO $do$
 DECLARE
-    -- Case folding as Unicode has it came with Postgres 18; the lower case of before differs in letters that names hardly have.
-    folded text := CASE
-        WHEN pg_catalog.current_setting('server_version_num')::integer >= 180000
-            THEN 'casefold(normalize(surface, NFKC) COLLATE pg_catalog.pg_unicode_fast)'
-        WHEN pg_catalog.current_setting('server_version_num')::integer >= 170000
-            THEN 'lower(normalize(surface, NFKC) COLLATE pg_catalog.pg_c_utf8)'
-        ELSE 'lower(normalize(surface, NFKC) COLLATE pg_catalog."und-x-icu")'
+    version CONSTANT integer := pg_catalog.current_setting('server_version_num')::integer;
+    -- Letters and cases as Unicode has them. Case folding came with Postgres 18; the lower case of before differs from it in
+    -- letters that names hardly have, and in two that they may have.
+    letters CONSTANT text := CASE
+        WHEN version >= 180000 THEN 'pg_catalog.pg_unicode_fast'
+        WHEN version >= 170000 THEN 'pg_catalog.pg_c_utf8'
+        ELSE 'pg_catalog."und-x-icu"'
+    END;
+    folded CONSTANT text := CASE
+        WHEN version >= 180000 THEN 'casefold(normalize(surface, NFKC) COLLATE ' || letters || ')'
+        ELSE 'lower(pg_catalog.replace(pg_catalog.replace(normalize(surface, NFKC), ''İ'', ''i̇''), ''ẞ'', ''ss'') COLLATE '
+             || letters || ')'
     END;
 BEGIN
     EXECUTE pg_catalog.format($fn$
@@ -17,7 +23,8 @@ CREATE FUNCTION analysis.normalise_name(surface text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = '' AS $$
 DECLARE
     greek CONSTANT text[] := '{α,alpha,β,beta,γ,gamma,δ,delta,ε,epsilon,ζ,zeta,η,eta,θ,theta,ι,iota,κ,kappa,λ,lambda,μ,mu,ν,nu,ξ,xi,ο,omicron,π,pi,ρ,rho,σ,sigma,ς,sigma,τ,tau,υ,upsilon,φ,phi,χ,chi,ψ,psi,ω,omega}';
-    name text := %s;
+    space CONSTANT text := '[\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]';
+    name text := %1$s;
     rest text;
     word text;
 BEGIN
@@ -30,9 +37,9 @@ BEGIN
         END LOOP;
     END IF;
     name := normalize(pg_catalog.replace(name, 'ß', 'ss'), NFC);
-    name := pg_catalog.regexp_replace(name, $re$'s(?![[:alnum:]_])$re$, '', 'g');
-    name := pg_catalog.regexp_replace(name, '\s*-\s*', '-', 'g');
-    name := pg_catalog.btrim(pg_catalog.regexp_replace(name, '\s+', ' ', 'g'), ' .,;:');
+    name := pg_catalog.regexp_replace(name COLLATE %2$s, $re$'s(?![[:alnum:]_])$re$, '', 'g');
+    name := pg_catalog.regexp_replace(name, space || '*-' || space || '*', '-', 'g');
+    name := pg_catalog.btrim(pg_catalog.regexp_replace(name, space || '+', ' ', 'g'), ' .,;:');
     word := pg_catalog.substring(name, '[^ -]*$');
     rest := pg_catalog.left(name, pg_catalog.length(name) - pg_catalog.length(word));
     IF pg_catalog.length(word) >= 5 AND pg_catalog.right(word, 1) = 's' AND word <> ALL ('{ascites,bias,caries,diabetes,facies,herpes,measles,mumps,pancreas,pointes,rabies,rickets,scabies,series,shingles,species,tabes}') THEN
@@ -47,12 +54,12 @@ BEGIN
     END IF;
     name := rest || word;
     IF name = '' THEN
-        name := pg_catalog.btrim(pg_catalog.regexp_replace(surface, '\s+', ' ', 'g'), ' ');
+        name := pg_catalog.btrim(pg_catalog.regexp_replace(surface, space || '+', ' ', 'g'), ' ');
     END IF;
     RETURN CASE WHEN name = '' THEN surface ELSE name END;
 END
 $$
-    $fn$, folded);
+    $fn$, folded, letters);
 END
 $do$;
 COMMENT ON FUNCTION analysis.normalise_name(text) IS
