@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "annotate": ("pipeline.commands.annotate:annotate", "Find mentions in the sentences that have none yet."),
     "top": ("pipeline.commands.top:top", "List the conditions of a drug, the drugs of a condition, or the top pairs."),
     "evidence": ("pipeline.commands.evidence:evidence", "Show the sentences behind a drug-condition pair."),
+    "search": ("pipeline.commands.search:search", "Find sentences by their words."),
+    "link": ("pipeline.commands.link:link", "Let names stand for the concepts of a terminology."),
     "status": ("pipeline.commands.status:status", "Say what is stored, annotated, owed and refused."),
     "verify": ("pipeline.commands.verify:verify", "Prove that the counts agree with a recount."),
     "train": ("pipeline.commands.train:train", "Train an annotator from annotated corpora."),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from pipeline.console import json_option, print_json, stdout_console
+from pipeline.filter_options import filter_options
 
 
 @click.command()
@@ -16,22 +18,31 @@ from pipeline.console import json_option, print_json, stdout_console
 @click.option(
     "--min-sentences", default=1, show_default=True, type=click.IntRange(1, 2**31 - 1), help="Leave rarer pairs out."
 )
+@filter_options
 @json_option
-def top(drug: str | None, condition: str | None, limit: int, min_sentences: int, as_json: bool) -> None:
+def top(
+    drug: str | None, condition: str | None, limit: int, min_sentences: int, as_json: bool, **filtering: Any
+) -> None:
     """List the conditions of a drug, the drugs of a condition, or the top pairs of all, by citations.
 
-    Names match whatever their case, hyphens, plural or Greek letters.
+    Names match whatever their case, hyphens, plural or Greek letters. Between years the measures are of those years; under
+    another filter there are none, because what a drug or a condition has on its own is not counted under it.
     """
     from comention.settings import load_settings
     from pipeline.no_match import explain_no_match
     from pipeline.show import pairs_table
     from storage.database import open_database
-    from storage.queries import list_pairs
+    from storage.queries import Filters, list_pairs
 
+    filters = Filters(**filtering)
+    if filters and drug is None and condition is None:
+        raise click.UsageError("filters need a drug or a condition: give --drug NAME, --condition NAME or both")
     with open_database(load_settings()) as database:
-        pairs = list_pairs(database, drug=drug, condition=condition, limit=limit, min_sentences=min_sentences)
+        pairs = list_pairs(
+            database, drug=drug, condition=condition, limit=limit, min_sentences=min_sentences, filters=filters
+        )
         if not pairs:
-            explain_no_match(database, drug=drug, condition=condition)
+            explain_no_match(database, drug=drug, condition=condition, filtered=bool(filters))
     if as_json:
         print_json([asdict(pair) for pair in pairs])
     elif pairs:
