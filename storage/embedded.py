@@ -44,9 +44,10 @@ class EmbeddedPostgres(EmbeddedServer):
         """Create a database, empty or as a copy of ``template`` (which nobody may be using), and return its URL."""
         from psycopg import sql
 
-        source = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        # File by file: the default logs every page of the copy, which takes ten times as long for one of some megabytes.
+        copy = sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template)) if template else sql.SQL("")
         with self._connect(self.socket_folder) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)) + source)
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)) + copy)
         return self.url_of(name)
 
     def drop_database(self, name: str) -> None:

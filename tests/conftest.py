@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psycopg
 import pytest
 
 from storage.database import Database, parse_url
@@ -25,6 +27,12 @@ PLUGINS = ROOT / "tests" / "plugins"
 CORPORA = Path(os.environ.get("COMENTION_CORPORA", ROOT.parent / "shared" / "data"))
 
 sys.path.append(str(PLUGINS))
+
+# Where Python is told to write no compiled modules, every command of a test would compile torch anew, for seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Tests run side by side: two that each take all cores wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A deadline would measure the machine; in CI the examples are the same every time, elsewhere they go on looking.
 hypothesis.settings.register_profile("comention", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -47,13 +55,21 @@ def own_environment() -> Iterator[None]:
         yield
 
 
+def fast_folder() -> str | None:
+    """A file system in memory, where there is one with room: few tests are about the disk."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2**31 else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """A Postgres of this test process."""
+    """A Postgres of this test process. It waits for no disk: what is killed in the tests that use it is never the server."""
     with (
-        tempfile.TemporaryDirectory(prefix="comention-test-", ignore_cleanup_errors=True) as home,
+        tempfile.TemporaryDirectory(prefix="comention-test-", dir=fast_folder(), ignore_cleanup_errors=True) as home,
         EmbeddedPostgres(Path(home)) as server,
     ):
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield server
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
 from pipeline.console import json_option, print_json, stdout_console
 from pipeline.filter_options import filter_options
+from pipeline.result_files import result_file_options, write_result_files
 
 
 @click.command()
@@ -17,13 +19,22 @@ from pipeline.filter_options import filter_options
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000_000), help="How many sentences.")
 @filter_options
 @json_option
-def evidence(drug: str, condition: str, limit: int, as_json: bool, **filtering: Any) -> None:
+@result_file_options
+def evidence(
+    drug: str,
+    condition: str,
+    limit: int,
+    as_json: bool,
+    csv_name: str | None,
+    parquet_path: Path | None,
+    **filtering: Any,
+) -> None:
     """Show the sentences that mention DRUG and CONDITION, newest citation first."""
     from comention.settings import load_settings
     from pipeline.no_match import explain_no_match
     from pipeline.show import evidence_list, pairs_table
     from storage.database import open_database
-    from storage.queries import Filters, list_evidence, list_pairs
+    from storage.queries import Evidence, Filters, list_evidence, list_pairs
 
     filters = Filters(**filtering)
     with open_database(load_settings()) as database:
@@ -31,9 +42,19 @@ def evidence(drug: str, condition: str, limit: int, as_json: bool, **filtering: 
         sentences = list_evidence(database, drug, condition, limit=limit, filters=filters)
         if not sentences:
             explain_no_match(database, drug=drug, condition=condition, filtered=bool(filters))
+    in_files = write_result_files(
+        sentences,
+        Evidence,
+        csv_name=csv_name,
+        parquet_path=parquet_path,
+        as_json=as_json,
+        constants={"drug": pairs[0].drug, "condition": pairs[0].condition}
+        if pairs
+        else {"drug": drug, "condition": condition},
+    )
     if as_json:
         print_json({"pair": asdict(pairs[0]) if pairs else None, "evidence": [asdict(item) for item in sentences]})
-    elif sentences:
+    elif sentences and not in_files:
         console = stdout_console()
         console.print(pairs_table(pairs, title=f"{drug} and {condition}", width=console.width))
         console.print()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from comention.types import MAX_PMID
 from pipeline.annotator_options import annotator_options, load_chosen
 from pipeline.commands.annotate import annotation_sentence
 from pipeline.commands.ingest import again_option, report_document, show_reports
 from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 from pipeline.ingest_stage import SourceReport
+from pipeline.pmid_list import split_pmids
 
 
 def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
@@ -26,13 +25,7 @@ def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | 
             value = Path(value[1:]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise click.BadParameter(f"{value[1:]} cannot be read: {error}") from error
-    words = re.split(r"[\s,;]+", value.strip())
-    wrong = next(
-        (word for word in words if not word.isascii() or not word.isdigit() or not 0 < int(word) <= MAX_PMID), None
-    )
-    if wrong is not None:
-        raise click.BadParameter(f"{wrong!r} is not a PMID: a PMID is a whole number such as 31452104")
-    return [int(word) for word in words]
+    return split_pmids(value)
 
 
 @click.command()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
 from pipeline.console import json_option, print_json, stdout_console
 from pipeline.filter_options import filter_options
+from pipeline.result_files import result_file_options, write_result_files
 
 
 @click.command()
@@ -20,8 +22,16 @@ from pipeline.filter_options import filter_options
 )
 @filter_options
 @json_option
+@result_file_options
 def top(
-    drug: str | None, condition: str | None, limit: int, min_sentences: int, as_json: bool, **filtering: Any
+    drug: str | None,
+    condition: str | None,
+    limit: int,
+    min_sentences: int,
+    as_json: bool,
+    csv_name: str | None,
+    parquet_path: Path | None,
+    **filtering: Any,
 ) -> None:
     """List the conditions of a drug, the drugs of a condition, or the top pairs of all, by citations.
 
@@ -32,7 +42,7 @@ def top(
     from pipeline.no_match import explain_no_match
     from pipeline.show import pairs_table
     from storage.database import open_database
-    from storage.queries import Filters, list_pairs
+    from storage.queries import Filters, Pair, list_pairs
 
     filters = Filters(**filtering)
     if filters and drug is None and condition is None:
@@ -43,9 +53,10 @@ def top(
         )
         if not pairs:
             explain_no_match(database, drug=drug, condition=condition, filtered=bool(filters))
+    in_files = write_result_files(pairs, Pair, csv_name=csv_name, parquet_path=parquet_path, as_json=as_json)
     if as_json:
         print_json([asdict(pair) for pair in pairs])
-    elif pairs:
+    elif pairs and not in_files:
         title = {
             (False, False): "Drugs and conditions in the same sentences, by citations",
             (True, False): f"Conditions in the same sentences as {drug}",

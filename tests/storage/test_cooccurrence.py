@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 
@@ -19,6 +22,7 @@ from storage.citations import delete_citations, save_citations
 from storage.cooccurrence import find_drift, fold_counts
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
+from storage.linking import Link, link_names
 from storage.names import NameTable
 from storage.precedence import ReadCitation
 from storage.removal import remove_citations
@@ -37,16 +41,15 @@ SENTENCES = st.sampled_from(
     ]
 )
 PMIDS = st.integers(1, 4)
-CITATIONS = st.builds(
-    lambda pmid, sentences, day, year, retracted: citation(
-        pmid, sentences, revised_on=dt.date(2020, 1, day), year=year, retracted=retracted
-    ),
-    PMIDS,
-    st.lists(SENTENCES, max_size=3),
-    st.integers(1, 28),
-    st.sampled_from([None, 1999, 2020]),
-    st.booleans(),
+CITATIONS = st.tuples(
+    PMIDS, st.lists(SENTENCES, max_size=3), st.integers(1, 28), st.sampled_from([None, 1999, 2020]), st.booleans()
 )
+
+
+def made(pmid: int, sentences: list[str], day: int, year: int | None, retracted: bool) -> ReadCitation:
+    return citation(pmid, sentences, revised_on=dt.date(2020, 1, day), year=year, retracted=retracted)
+
+
 STEPS = st.one_of(
     st.tuples(st.just("store"), st.lists(CITATIONS, min_size=1, max_size=4)),
     st.tuples(st.just("delete"), st.lists(PMIDS, min_size=1, max_size=2)),
@@ -55,7 +58,16 @@ STEPS = st.one_of(
     st.tuples(st.just("fold"), st.none()),
     st.tuples(st.just("promote"), st.integers(0, 1)),
     st.tuples(st.just("remove"), PMIDS),
+    st.tuples(st.just("amend"), st.tuples(PMIDS, st.booleans(), st.sampled_from([None, 1999, 2020]))),
+    st.tuples(st.just("link"), st.tuples(st.sampled_from(["Drug", "Condition"]), st.integers(0, 3), st.integers(1, 2))),
 )
+ROUNDS = st.lists(
+    st.tuples(st.lists(STEPS, min_size=1, max_size=4), st.lists(STEPS, min_size=1, max_size=4)), min_size=1, max_size=3
+)
+NAMES = {
+    "Drug": ["clozapine", "lithium", "aspirin", "Lithiums"],
+    "Condition": ["tremor", "rash", "agranulocytosis", "rashes"],
+}
 _numbers = count(1)
 
 
@@ -77,9 +89,20 @@ class History:
         self.database = database
         self.annotators = [LexiconAnnotator(), LexiconAnnotator(name="other")]
         self.numbers = [register_annotator(database, annotator.info) for annotator in self.annotators]
-        self.promoted = 0
+        self.last: dict[int, tuple[list[str], int]] = {}
+        self.moments: list[tuple[dt.datetime, int, dict[tuple[str, str], tuple[int, int]]]] = []
 
-    def store(self, items: list[ReadCitation]) -> None:
+    def store(self, items: list[tuple[int, list[str], int, int | None, bool]]) -> None:
+        self.save([made(*item) for item in items])
+        self.last |= {item[0]: (item[1], item[2]) for item in items}
+
+    def amend(self, wanted: tuple[int, bool, int | None]) -> None:
+        """Store a citation again with its text, retracted or not, of another year or not."""
+        pmid, retracted, year = wanted
+        if pmid in self.last:
+            self.save([made(pmid, *self.last[pmid], year, retracted)])
+
+    def save(self, items: list[ReadCitation]) -> None:
         with (
             open_run(self.database, kind="file", source="t", source_key="t") as run,
             self.database.transaction() as connection,
@@ -104,14 +127,58 @@ class History:
 
     def promote(self, which: int) -> None:
         promote_annotator(self.database, self.numbers[which])
-        self.promoted = which
 
     def remove(self, pmid: int) -> None:
         remove_citations(self.database, first_pmid=pmid, last_pmid=pmid, source_keys=[])
 
+    def link(self, wanted: tuple[str, int, int]) -> None:
+        label, which, concept = wanted
+        link_names(self.database, label, [Link(name=NAMES[label][which], curie=f"test:{concept}")])
+
     def check(self) -> None:
         assert find_drift(self.database) == []
-        assert self.shown() == self.recounted()
+        shown = self.shown()
+        assert shown == self.recounted()
+        for at, annotator_id, then in self.moments:
+            assert self.shown_at(at) == then
+            if annotator_id == self.promoted():
+                assert self.changed_since(at, then) == {pair: counts[:2] for pair, counts in shown.items()}
+        with self.database.transaction() as connection:
+            moment = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        self.moments = [
+            *self.moments[-3:],
+            (moment, self.promoted(), {pair: counts[:2] for pair, counts in shown.items()}),
+        ]
+
+    def promoted(self) -> int:
+        with self.database.transaction() as connection:
+            return int(connection.execute(text("SELECT analysis.promoted_annotator()")).scalar_one())
+
+    def shown_at(self, at: dt.datetime) -> dict[tuple[str, str], tuple[int, int]]:
+        with self.database.transaction() as connection:
+            rows = connection.execute(text("SELECT * FROM analysis.cooccurrence_asof(:at)"), {"at": at})
+            return {(row.drug, row.condition): (row.sentence_count, row.citation_count) for row in rows}
+
+    def changed_since(
+        self, at: dt.datetime, then: dict[tuple[str, str], tuple[int, int]]
+    ) -> dict[tuple[str, str], tuple[int, int]]:
+        """What was counted then, and what is said to have changed since: a pair of all that there are."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                text(
+                    "SELECT d.key AS drug, c.key AS condition, sum(x.sentence_delta) AS s, sum(x.citation_delta) AS c "
+                    "FROM comention.concept d JOIN comention.label l ON l.id = d.label_id AND l.name = 'Drug' "
+                    "CROSS JOIN comention.concept c JOIN comention.label k ON k.id = c.label_id AND k.name = 'Condition' "
+                    "CROSS JOIN LATERAL comention.changes_of_pair(d.id, c.id, :at) x "
+                    "GROUP BY d.key, c.key"
+                ),
+                {"at": at},
+            )
+            now = dict(then)
+            for row in rows:
+                before = now.get((row.drug, row.condition), (0, 0))
+                now[row.drug, row.condition] = (before[0] + row.s, before[1] + row.c)
+        return {pair: counts for pair, counts in now.items() if counts != (0, 0)}
 
     def shown(self) -> dict[tuple[str, str], tuple[int, int, int | None, int | None]]:
         with self.database.transaction() as connection:
@@ -168,21 +235,40 @@ def test_counts_agree_with_a_recount_after_every_step(
             history.check()
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=ROUNDS)
+def test_counts_agree_with_a_recount_while_two_write_at_once(
+    postgres: EmbeddedPostgres, template: str, rounds: list[tuple[list[tuple[str, object]], list[tuple[str, object]]]]
+) -> None:
+    def write(history: History, steps: list[tuple[str, object]], together: threading.Barrier) -> None:
+        together.wait(timeout=60)
+        for name, argument in steps:
+            getattr(history, name)(argument)
+
+    with fresh_database(postgres, template) as database, ThreadPoolExecutor(2) as pool:
+        history = History(database)
+        for round_ in rounds:
+            together = threading.Barrier(2)
+            for writer in [pool.submit(write, history, steps, together) for steps in round_]:
+                writer.result()
+            history.check()
+
+
 def test_a_retraction_takes_its_counts_out_and_its_lifting_brings_them_back(database: Database) -> None:
     history = History(database)
-    history.store([citation(1)])
+    history.save([citation(1)])
     history.annotate(0)
     assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
-    history.store([citation(1, retracted=True, revised_on=dt.date(2021, 1, 1))])
+    history.save([citation(1, retracted=True, revised_on=dt.date(2021, 1, 1))])
     assert history.shown() == {}
-    history.store([citation(1, revised_on=dt.date(2022, 1, 1))])
+    history.save([citation(1, revised_on=dt.date(2022, 1, 1))])
     assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
     history.check()
 
 
 def test_folding_changes_no_sum_and_leaves_no_delta(database: Database) -> None:
     history = History(database)
-    history.store([citation(1), citation(2)])
+    history.save([citation(1), citation(2)])
     history.annotate(0)
     before = history.shown()
     assert fold_counts(database) > 0
@@ -198,7 +284,7 @@ def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Da
     """A join of mentions with mentions would take minutes here; the statement timeout makes that a failure."""
     history = History(database)
     crowded = " ".join([*DRUGS, *CONDITIONS]) + "."
-    history.store([citation(pmid, [crowded, crowded]) for pmid in range(1, 1501)])
+    history.save([citation(pmid, [crowded, crowded]) for pmid in range(1, 1501)])
     history.annotate(0)
     with database.transaction() as connection:
         connection.execute(text("SET LOCAL statement_timeout = '20s'"))
@@ -214,7 +300,7 @@ def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Da
 
 def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) -> None:
     history = History(database)
-    history.store([citation(1)])
+    history.save([citation(1)])
     history.annotate(0)
     fold_counts(database)
     with database.transaction() as connection:
@@ -231,7 +317,39 @@ def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) 
 
 def test_a_citation_that_is_tried_again_counts_once(database: Database) -> None:
     history = History(database)
-    history.store([citation(1, ["Clozapine caused agranulocytosis.", f"This is {POISON}."])])
+    history.save([citation(1, ["Clozapine caused agranulocytosis.", f"This is {POISON}."])])
     history.annotate(0)
     assert history.shown() == {("clozapine", "agranulocytosis"): (1, 1, 2020, 2020)}
     history.check()
+
+
+def test_linking_waits_for_whoever_counts_and_moves_what_they_counted(database: Database) -> None:
+    history = History(database)
+    history.save([citation(1)])
+    number, names = history.numbers[0], NameTable(database)
+    pending = list_pending(database, number)
+    done = [AnnotatedCitation(pending=p, results=tuple(history.annotators[0].annotate(p.sentences))) for p in pending]
+    names.intern({("Drug", "clozapine"), ("Condition", "agranulocytosis")})
+    with ThreadPoolExecutor(2) as pool, database.transaction() as gate:
+        # The writer is held between its counting and its commit.
+        gate.execute(text("LOCK TABLE comention.cooccurrence_delta IN SHARE MODE"))
+        writing = pool.submit(save_annotations, database, number, names, done)
+        wait_for_waiting(database, "relation")
+        linking = pool.submit(link_names, database, "Drug", [Link(name="clozapine", curie="test:1")])
+        wait_for_waiting(database, "advisory")
+        gate.rollback()
+        writing.result(timeout=60)
+        assert linking.result(timeout=60).linked == 1
+    history.check()
+    assert list(history.shown()) == [("test:1", "agranulocytosis")]
+
+
+def wait_for_waiting(database: Database, kind: str) -> None:
+    """Return when some process waits for a lock of a kind."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with database.transaction() as connection:
+            query = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = :kind")
+            if connection.execute(query, {"kind": kind}).scalar_one():
+                return
+    raise AssertionError(f"nobody waits for a lock of kind {kind}")

@@ -22,6 +22,7 @@ from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.embedded_folder import ServerFolder
 from storage.embedded_place import Program, make_socket_folder, place_program
 from storage.embedded_process import Account
+from tests.conftest import fast_folder
 
 ROOT = Path(storage.embedded.__file__).parents[1]
 SITE = Path(psycopg.__file__).parents[1]
@@ -77,11 +78,6 @@ def small_disk(open_folder: Path) -> Iterator[Path]:
     deadline = time.monotonic() + LIMIT_S
     while subprocess.run(["umount", open_folder], check=False, capture_output=True).returncode != 0:
         assert time.monotonic() < deadline, f"something still uses {open_folder}"
-
-
-def fast_folder() -> str | None:
-    """A file system in memory: these tests are about processes and places, not about the disk."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2**30 else None
 
 
 def copy_home(used_home: Path, home: Path) -> None:

@@ -22,6 +22,7 @@ import sqlalchemy
 import storage.embedded
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.embedded_folder import open_lock, pids_holding, try_lock
+from tests.conftest import fast_folder
 
 CLIENT = """
 import sys
@@ -84,11 +85,6 @@ class Client:
         """End as by ``kill -9``."""
         self.process.kill()
         self.process.communicate(timeout=LIMIT_S)
-
-
-def fast_folder() -> str | None:
-    """A file system in memory: these tests are about processes, not about the disk."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2**30 else None
 
 
 def processes_of(home: Path) -> list[int]:

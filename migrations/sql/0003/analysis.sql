@@ -28,8 +28,6 @@ COMMENT ON COLUMN analysis.sentence.end_char IS 'One past its last character in 
 COMMENT ON COLUMN analysis.sentence.text IS 'The sentence';
 COMMENT ON COLUMN analysis.sentence.section_category IS 'What NLM takes the section for: BACKGROUND, OBJECTIVE, METHODS, RESULTS or CONCLUSIONS; null where it says nothing';
 
--- That a citation's keys have the mention's name follows from the rest; it is there so that a question for a concept
--- reaches the index.
 CREATE VIEW analysis.mention AS
     SELECT s.pmid::bigint * 100000 + s.ordinal AS sentence_id,
            m.pmid,
@@ -62,6 +60,40 @@ COMMENT ON COLUMN analysis.mention.name IS 'The mention with case, hyphens, Gree
 COMMENT ON COLUMN analysis.mention.concept IS 'What is meant: a CURIE such as mesh:D010770, or the name where no terminology knows it';
 COMMENT ON COLUMN analysis.mention.score IS 'The annotator''s confidence, 0 to 1';
 COMMENT ON COLUMN analysis.mention.annotator IS 'Name of the annotator';
+
+CREATE VIEW analysis.annotator_mention AS
+    SELECT s.pmid::bigint * 100000 + s.ordinal AS sentence_id,
+           m.pmid,
+           l.name AS label,
+           u.start_char,
+           u.end_char,
+           substr(c.text, s.start_char + u.start_char + 1, u.end_char - u.start_char) AS text,
+           n.text AS name,
+           k.key AS concept,
+           u.score,
+           a.name AS annotator,
+           a.id::integer AS annotator_id
+    FROM comention.citation_mentions m
+    JOIN comention.annotator a ON a.id = m.annotator_id
+    CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
+        AS u (sentence_ordinal, start_char, end_char, name_id, score)
+    JOIN comention.sentence s ON s.pmid = m.pmid AND s.ordinal = u.sentence_ordinal
+    JOIN comention.citation c ON c.pmid = m.pmid
+    JOIN comention.name n ON n.id = u.name_id
+    JOIN comention.label l ON l.id = n.label_id
+    JOIN comention.concept k ON k.id = n.concept_id;
+COMMENT ON VIEW analysis.annotator_mention IS 'One row a mention, of every annotator';
+COMMENT ON COLUMN analysis.annotator_mention.sentence_id IS 'The sentence it stands in';
+COMMENT ON COLUMN analysis.annotator_mention.pmid IS 'The citation it stands in';
+COMMENT ON COLUMN analysis.annotator_mention.label IS 'Drug, Condition, Sequence, Cell, Protein, Gene, Taxon or Chemical';
+COMMENT ON COLUMN analysis.annotator_mention.start_char IS 'First character in the sentence, counted from 0 in Unicode code points';
+COMMENT ON COLUMN analysis.annotator_mention.end_char IS 'One past its last character in the sentence';
+COMMENT ON COLUMN analysis.annotator_mention.text IS 'The mention as it is written';
+COMMENT ON COLUMN analysis.annotator_mention.name IS 'The mention with case, hyphens, Greek letters and plural folded';
+COMMENT ON COLUMN analysis.annotator_mention.concept IS 'What is meant: a CURIE such as mesh:D010770, or the name where no terminology knows it';
+COMMENT ON COLUMN analysis.annotator_mention.score IS 'The annotator''s confidence, 0 to 1';
+COMMENT ON COLUMN analysis.annotator_mention.annotator IS 'Name of the annotator';
+COMMENT ON COLUMN analysis.annotator_mention.annotator_id IS 'Its number, as in analysis.annotator';
 
 -- Every measure of one pair. One expression each, so that the planner puts them in place and computes none that is not asked for.
 CREATE FUNCTION comention.associate(
@@ -293,9 +325,14 @@ COMMENT ON COLUMN analysis.evidence.section IS 'Section of the sentence, as in a
 COMMENT ON COLUMN analysis.evidence.year IS 'Year of publication';
 COMMENT ON COLUMN analysis.evidence.title IS 'Title of the citation';
 
--- A view reads tables as its owner, but what it calls runs as whoever asks: this has to run as its owner, too, for analysts.
--- They cannot call it themselves, because the schema is closed to them.
-ALTER FUNCTION comention.citation_contribution(integer[], smallint, boolean) SECURITY DEFINER;
+-- A view reads tables as its owner, but a function in it does so as whoever asks, unless it says otherwise.
+CREATE FUNCTION comention.contribution_of_retracted()
+RETURNS TABLE (annotator_id smallint, pmid integer, drug_id integer, condition_id integer, sentence_count integer)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+    SELECT annotator_id, pmid, drug_id, condition_id, sentence_count
+    FROM comention.citation_contribution(
+        ARRAY(SELECT pmid FROM comention.citation WHERE retracted), (SELECT analysis.promoted_annotator()), true)
+$$;
 
 CREATE VIEW analysis.retraction_impact AS
     SELECT d.key AS drug, k.key AS condition, lost.pmid,
@@ -307,9 +344,7 @@ CREATE VIEW analysis.retraction_impact AS
            lost.sentence_count AS lost_sentence_count,
            coalesce(now_.sentence_count, 0)::bigint AS sentence_count,
            coalesce(now_.citation_count, 0)::bigint AS citation_count
-    FROM comention.citation_contribution(
-        ARRAY(SELECT pmid FROM comention.citation WHERE retracted), (SELECT analysis.promoted_annotator()), true
-    ) lost
+    FROM comention.contribution_of_retracted() lost
     JOIN comention.citation c ON c.pmid = lost.pmid
     JOIN comention.concept d ON d.id = lost.drug_id
     JOIN comention.concept k ON k.id = lost.condition_id
@@ -414,6 +449,11 @@ COMMENT ON COLUMN analysis.annotator_agreement.label IS 'The label';
 COMMENT ON COLUMN analysis.annotator_agreement.agreeing IS 'Mentions with the same span and label from both';
 COMMENT ON COLUMN analysis.annotator_agreement.only_a IS 'Mentions of the first that the other does not have';
 COMMENT ON COLUMN analysis.annotator_agreement.only_b IS 'Mentions of the other that the first does not have';
+
+CREATE OR REPLACE VIEW analysis.annotator AS
+    SELECT name, version, model, revision, labels, config_hash, promoted, registered_at, id::integer AS annotator_id
+    FROM comention.annotator;
+COMMENT ON COLUMN analysis.annotator.annotator_id IS 'Its number in this database: later ones of a name have higher numbers';
 
 CREATE VIEW analysis.promotion AS
     SELECT a.name AS annotator, a.version, p.promoted_at

@@ -600,14 +600,15 @@ $$;
 COMMENT ON FUNCTION analysis.cooccurrence_asof(timestamptz, text, text) IS
     'What analysis.cooccurrence counted at a moment, by the annotator that was promoted then; of a drug, a condition or a pair where they are given. A change counts from the start of the transaction that made it';
 
-CREATE FUNCTION analysis.cooccurrence_changes(drug text, condition text, since timestamptz DEFAULT '-infinity')
+-- What moved the counts of a pair since a moment: what its citations contribute began to count once, and some has ceased to.
+CREATE FUNCTION comention.changes_of_pair(of_drug integer, of_condition integer, since timestamptz)
 RETURNS TABLE (changed_at timestamptz, pmid integer, reason text, sentence_delta integer, citation_delta integer)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = '' SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
-    of_drug CONSTANT integer := comention.find_concept('Drug', $1);
-    of_condition CONSTANT integer := comention.find_concept('Condition', $2);
+    drugs CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_drug);
+    conditions CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_condition);
 BEGIN
     RETURN QUERY
     WITH span AS MATERIALIZED (
@@ -615,10 +616,8 @@ BEGIN
         FROM comention.citation_contribution(
             ARRAY(SELECT m.pmid FROM comention.citation_mentions m
                   WHERE m.annotator_id = a
-                    AND comention.mention_keys(m.pmid, m.name_ids)
-                        && ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_drug)
-                    AND comention.mention_keys(m.pmid, m.name_ids)
-                        && ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_condition)), a) x
+                    AND comention.mention_keys(m.pmid, m.name_ids) && drugs
+                    AND comention.mention_keys(m.pmid, m.name_ids) && conditions), a) x
         JOIN comention.annotation l ON l.pmid = x.pmid AND l.annotator_id = a
         WHERE x.drug_id = of_drug AND x.condition_id = of_condition
         UNION ALL
@@ -643,6 +642,13 @@ BEGIN
     WHERE e.at > since
     ORDER BY e.at DESC, e.pmid, e.c DESC;
 END
+$$;
+
+CREATE FUNCTION analysis.cooccurrence_changes(drug text, condition text, since timestamptz DEFAULT '-infinity')
+RETURNS TABLE (changed_at timestamptz, pmid integer, reason text, sentence_delta integer, citation_delta integer)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+    SELECT * FROM comention.changes_of_pair(
+        comention.find_concept('Drug', $1), comention.find_concept('Condition', $2), $3)
 $$;
 COMMENT ON FUNCTION analysis.cooccurrence_changes(text, text, timestamptz) IS
     'Why the counts of a pair have changed, newest first: new citation, revision, retraction, retraction lifted, deletion, removal, re-annotation, re-linking or correction (of the date of publication). The deltas since a moment lead from analysis.cooccurrence_asof of it to today''s counts, while the same annotator is promoted';

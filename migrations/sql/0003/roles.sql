@@ -8,3 +8,12 @@ BEGIN
     END IF;
 END
 $$;
+
+-- Trigrams live where the extension was created; nothing else on the path of whoever calls may stand for their operators.
+DO $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION analysis.suggest(text, integer, text) SET search_path = pg_catalog, %I, pg_temp',
+        (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'));
+END
+$$;
