@@ -5,19 +5,27 @@
 DO $do$
 DECLARE
     version CONSTANT integer := pg_catalog.current_setting('server_version_num')::integer;
-    -- Letters and cases as Unicode has them. Case folding came with Postgres 18; the lower case of before differs from it in
-    -- letters that names hardly have, and in two that they may have.
+    -- Letters and cases as Unicode has them; a Postgres before 17 that was built without ICU has those of its database alone.
     letters CONSTANT text := CASE
         WHEN version >= 180000 THEN 'pg_catalog.pg_unicode_fast'
         WHEN version >= 170000 THEN 'pg_catalog.pg_c_utf8'
-        ELSE 'pg_catalog."und-x-icu"'
+        WHEN EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu') THEN 'pg_catalog."und-x-icu"'
+        ELSE 'pg_catalog."default"'
     END;
-    folded CONSTANT text := CASE
-        WHEN version >= 180000 THEN 'casefold(normalize(surface, NFKC) COLLATE ' || letters || ')'
-        ELSE 'lower(pg_catalog.replace(pg_catalog.replace(normalize(surface, NFKC), ''İ'', ''i̇''), ''ẞ'', ''ss'') COLLATE '
-             || letters || ')'
-    END;
+    -- Case folding came with Postgres 18. The lower case of before differs from it in polytonic Greek, and in these;
+    -- with each, what it folds to.
+    special CONSTANT text[] := ARRAY[
+        'İ', U&'i\0307', 'ẞ', 'ss', U&'\0390', U&'\03B9\0308\0301', U&'\03B0', U&'\03C5\0308\0301', U&'\0345', U&'\03B9'];
+    folded text := 'normalize(surface, NFKC)';
 BEGIN
+    IF version >= 180000 THEN
+        folded := pg_catalog.format('casefold(%s COLLATE %s)', folded, letters);
+    ELSE
+        FOR i IN 1..pg_catalog.cardinality(special) BY 2 LOOP
+            folded := pg_catalog.format('pg_catalog.replace(%s, %L, %L)', folded, special[i], special[i + 1]);
+        END LOOP;
+        folded := pg_catalog.format('lower(%s COLLATE %s)', folded, letters);
+    END IF;
     EXECUTE pg_catalog.format($fn$
 CREATE FUNCTION analysis.normalise_name(surface text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = '' AS $$
