@@ -17,7 +17,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences scale clean
+.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store scale clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-ingest: $(VENV)/.installed-bench ## Measure parsing and storing beside oth
 
 bench-sentences: $(VENV)/.installed-bench ## Measure sentence splitters on GENIA; fails where a target is missed
 	$(BIN)/python -m benchmarks.sentences $(BENCH_ARGS)
+
+bench-store: $(VENV)/.installed-dev ## Measure questions, writing and room of the store; fails where a target is missed
+	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
 
 reference: $(VENV)/.installed-dev ## Write the pages under docs/reference from the program
 	$(BIN)/python -m pipeline.reference

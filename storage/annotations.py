@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from comention.names import normalise_name
 from comention.types import AnnotationStatus, SentenceAnnotation
 from storage.cooccurrence import count_in, take_out_counts
 from storage.copy import array_literal, copy_rows
 from storage.database import Database
-from storage.names import NameTable, Spelling
+from storage.names import NameTable, Surface
 
 MAX_ATTEMPTS = 3
 """How often a citation that fails is tried before it is left for somebody to look at; the view `comention.owed` says so too."""
@@ -134,13 +133,12 @@ def save_annotations(
 
     A citation whose content changed while it was annotated stays owed.
     """
-    spellings = {
-        (mention.label, normalise_name(sentence[mention.start_char : mention.end_char]))
+    numbers = names.intern_surfaces(
+        (mention.label, sentence[mention.start_char : mention.end_char])
         for item in batch
         for sentence, result in zip(item.pending.sentences, item.results, strict=True)
         for mention in result.mentions
-    }
-    numbers = names.intern(spellings)
+    )
     with database.transaction() as connection:
         owed = _lock_owed(connection, annotator_id, [item.pending.pmid for item in batch])
         todo = sorted(
@@ -172,7 +170,7 @@ def _write(
     connection: Connection,
     annotator_id: int,
     items: Sequence[AnnotatedCitation],
-    numbers: Mapping[Spelling, int],
+    numbers: Mapping[Surface, int],
 ) -> AnnotationCounts:
     ledger: list[tuple[object, ...]] = []
     exceptions: list[tuple[object, ...]] = []
@@ -188,7 +186,7 @@ def _write(
                 exceptions.append((pmid, annotator_id, ordinal, result.status, result.detail or "no reason given"))
             for found in result.mentions:
                 start, end = found.start_char, found.end_char
-                number = numbers[found.label, normalise_name(sentence[start:end])]
+                number = numbers[found.label, sentence[start:end]]
                 mentions.append((ordinal, start, end, number, found.score))
         if mentions:
             mentions.sort()

@@ -6,7 +6,11 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
+from comention.names import normalise_name
 from storage.database import Database
+
+Surface = tuple[str, str]
+"""A label and a surface form, as it stands in a text."""
 
 Spelling = tuple[str, str]
 """A label and a normalised surface form."""
@@ -23,6 +27,22 @@ class NameTable:
         self._database = database
         self._capacity = capacity
         self._numbers: dict[Spelling, int] = {}
+        self._surfaces: dict[Surface, int] = {}
+
+    def intern_surfaces(self, surfaces: Iterable[Surface]) -> dict[Surface, int]:
+        """Return the number of the name of every surface form, storing names that are new.
+
+        Forms come again and again, and folding one takes longer than anything else that a writer does with a mention.
+        """
+        wanted = set(surfaces)
+        if len(self._surfaces) > self._capacity:
+            self._surfaces.clear()
+        unknown = wanted - self._surfaces.keys()
+        if unknown:
+            spellings = {(label, surface): (label, normalise_name(surface)) for label, surface in unknown}
+            numbers = self.intern(spellings.values())
+            self._surfaces.update((surface, numbers[spelling]) for surface, spelling in spellings.items())
+        return {surface: self._surfaces[surface] for surface in wanted}
 
     def intern(self, spellings: Iterable[Spelling]) -> dict[Spelling, int]:
         """Return the number of every spelling, storing those that are new."""

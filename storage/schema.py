@@ -368,7 +368,8 @@ citation_mentions = Table(
         "ix_citation_mentions_keys",
         text("comention.mention_keys(pmid, name_ids)"),
         postgresql_using="gin",
-        postgresql_with={"fastupdate": "off"},
+        # Writers append to a short list that is sorted in by the portion; readers look through the list too.
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
     ),
     comment="The mentions of a citation by an annotator, as arrays in step, in order of sentence, span and name. "
     "A trigger refuses what does not lie inside its sentence.",
@@ -402,11 +403,6 @@ cooccurrence_count = Table(
     *_cell_columns(),
     PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", "year"),
     CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
-    Index(
-        "ix_cooccurrence_count_empty",
-        "annotator_id",
-        postgresql_where=text("sentence_count = 0 AND citation_count = 0"),
-    ),
     comment="Pairs, their margins (0 or -1 on one side) and the whole (on both), per year; the truth is this plus the deltas.",
 )
 
@@ -439,11 +435,6 @@ cooccurrence_total = Table(
         text("citation_count DESC"),
         text("sentence_count DESC"),
         postgresql_where=text("drug_id > 0 AND condition_id > 0"),
-    ),
-    Index(
-        "ix_cooccurrence_total_empty",
-        "annotator_id",
-        postgresql_where=text("sentence_count = 0 AND citation_count = 0"),
     ),
     comment="The same over all years: what the ranking of pairs reads; the truth is this plus the deltas.",
 )

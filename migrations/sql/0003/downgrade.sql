@@ -27,7 +27,6 @@ DROP FUNCTION comention.rank_pairs(smallint, integer, integer, integer, bigint);
 DROP FUNCTION comention.rank_pairs_of_years(smallint, integer, integer, integer, bigint, integer, integer);
 DROP FUNCTION comention.rank_pairs_of_mentions(smallint, integer, integer, integer, bigint, integer, integer, text, text, real);
 DROP FUNCTION comention.changes_of_pair(integer, integer, timestamptz);
-DROP FUNCTION comention.margin(smallint, integer, integer, integer, integer);
 DROP VIEW comention.cooccurrence_total_part;
 DROP VIEW comention.cooccurrence_cell;
 DROP VIEW comention.cooccurrence_part;

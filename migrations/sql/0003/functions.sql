@@ -1,11 +1,16 @@
 -- What is asked most, answered in milliseconds. These functions run as their owner, with one plan for all arguments: planning
 -- would take longer than reading. The private schema stays closed to those who call them.
+-- Such a plan is made for a drug of average frequency, and some drugs are a thousand times as frequent. So the functions rule
+-- out what is good on average only: to sort all partners of a drug instead of reading the first ones in their order; to look
+-- a cell up by walking over all partners in an index of a ranking, because that one needs no visit to the table; to read the
+-- deltas from end to end, because there were none when the plan was made.
 
 -- The partners of a drug, of a condition, or all pairs, that stand in most citations: folded totals in the order of
 -- their index, and beside them the cells that deltas have moved since; each cell comes from one of the two.
 CREATE FUNCTION comention.rank_pairs(a smallint, of_drug integer, of_condition integer, max_rows integer, min_sentences bigint)
 RETURNS TABLE (drug_id integer, condition_id integer, sentence_count bigint, citation_count bigint)
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SET search_path = '' SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_indexonlyscan = on AS $$
 #variable_conflict use_column
 BEGIN
     IF of_drug IS NOT NULL AND of_condition IS NOT NULL THEN
@@ -156,26 +161,6 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
     LIMIT max_rows
 $$;
 
--- The margin of a drug, a condition or the whole, over all years or some.
-CREATE FUNCTION comention.margin(a smallint, of_drug integer, of_condition integer, from_year integer, to_year integer)
-RETURNS TABLE (n bigint, c bigint)
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
-BEGIN
-    IF from_year IS NULL THEN
-        RETURN QUERY
-        SELECT sum(p.sentence_count)::bigint, sum(p.citation_count)::bigint
-        FROM comention.cooccurrence_total_part p
-        WHERE p.annotator_id = a AND p.drug_id = of_drug AND p.condition_id = of_condition;
-    ELSE
-        RETURN QUERY
-        SELECT sum(p.sentence_count)::bigint, sum(p.citation_count)::bigint
-        FROM comention.cooccurrence_part p
-        WHERE p.annotator_id = a AND p.drug_id = of_drug AND p.condition_id = of_condition
-          AND p.year BETWEEN from_year AND to_year;
-    END IF;
-END
-$$;
-
 -- Pairs with everything that analysis.cooccurrence says of them. Filters by section, publication type or score leave the
 -- statistics null: what drug and condition have on their own under such a filter is not counted.
 CREATE FUNCTION comention.list_pairs(
@@ -183,7 +168,8 @@ CREATE FUNCTION comention.list_pairs(
     in_section text, of_type text, min_score real
 )
 RETURNS SETOF analysis.cooccurrence
-LANGUAGE plpgsql STABLE SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_indexonlyscan = off AS $$
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
     by_mention CONSTANT boolean := in_section IS NOT NULL OR of_type IS NOT NULL OR min_score IS NOT NULL;
@@ -214,36 +200,77 @@ BEGIN
         FROM unnest(drugs, conditions, sentences, citations) AS r (drug_id, condition_id, s, c)
         JOIN comention.concept d ON d.id = r.drug_id
         JOIN comention.concept k ON k.id = r.condition_id
-    ), x AS MATERIALIZED (
-        SELECT o.drug_id, m.n, m.c, w.c AS w
-        FROM (SELECT DISTINCT f.drug_id FROM found f WHERE NOT by_mention) o
-        CROSS JOIN LATERAL comention.margin(a, o.drug_id, 0, first_of, last_of) m
-        CROSS JOIN LATERAL comention.margin(a, o.drug_id, -1, first_of, last_of) w
-    ), y AS MATERIALIZED (
-        SELECT o.condition_id, m.n, m.c, w.c AS w
-        FROM (SELECT DISTINCT f.condition_id FROM found f WHERE NOT by_mention) o
-        CROSS JOIN LATERAL comention.margin(a, 0, o.condition_id, first_of, last_of) m
-        CROSS JOIN LATERAL comention.margin(a, -1, o.condition_id, first_of, last_of) w
-    ), z AS MATERIALIZED (
-        SELECT m.n, m.c, w.c AS w
-        FROM comention.margin(a, 0, 0, first_of, last_of) m
-        CROSS JOIN LATERAL comention.margin(a, -1, -1, first_of, last_of) w
+    ), edge AS MATERIALIZED (
+        -- The margins of all that was found, in one reading: a call for each would take longer than the reading.
+        SELECT w.drug_id, w.condition_id, t.sentence_count, t.citation_count
+        FROM (
+            SELECT any_drug.id AS drug_id, o.id AS condition_id
+            FROM unnest('{0,-1}'::integer[]) any_drug (id) CROSS JOIN unnest('{0,-1}'::integer[] || conditions) o (id)
+            UNION
+            SELECT o.id, any_condition.id
+            FROM unnest('{0,-1}'::integer[]) any_condition (id) CROSS JOIN unnest(drugs) o (id)
+        ) w
+        CROSS JOIN LATERAL (
+            SELECT p.sentence_count, p.citation_count FROM comention.cooccurrence_total_part p
+            WHERE first_of IS NULL AND p.annotator_id = a AND p.drug_id = w.drug_id AND p.condition_id = w.condition_id
+            UNION ALL
+            SELECT p.sentence_count, p.citation_count FROM comention.cooccurrence_part p
+            WHERE first_of IS NOT NULL AND p.annotator_id = a AND p.drug_id = w.drug_id AND p.condition_id = w.condition_id
+              AND p.year BETWEEN first_of AND last_of
+        ) t
         WHERE NOT by_mention
+    ), x AS (
+        SELECT e.drug_id, sum(e.sentence_count) FILTER (WHERE e.condition_id = 0)::bigint AS n,
+               sum(e.citation_count) FILTER (WHERE e.condition_id = 0)::bigint AS c,
+               sum(e.citation_count) FILTER (WHERE e.condition_id = -1)::bigint AS w
+        FROM edge e
+        WHERE e.drug_id > 0
+        GROUP BY e.drug_id
+    ), y AS (
+        SELECT e.condition_id, sum(e.sentence_count) FILTER (WHERE e.drug_id = 0)::bigint AS n,
+               sum(e.citation_count) FILTER (WHERE e.drug_id = 0)::bigint AS c,
+               sum(e.citation_count) FILTER (WHERE e.drug_id = -1)::bigint AS w
+        FROM edge e
+        WHERE e.condition_id > 0
+        GROUP BY e.condition_id
+    ), z AS (
+        SELECT sum(e.sentence_count) FILTER (WHERE e.drug_id = 0 AND e.condition_id = 0)::bigint AS n,
+               sum(e.citation_count) FILTER (WHERE e.drug_id = 0 AND e.condition_id = 0)::bigint AS c,
+               sum(e.citation_count) FILTER (WHERE e.drug_id = -1 AND e.condition_id = -1)::bigint AS w
+        FROM edge e
+        WHERE e.drug_id <= 0 AND e.condition_id <= 0
     )
     SELECT p.*
     FROM found f
     LEFT JOIN x ON x.drug_id = f.drug_id
     LEFT JOIN y ON y.condition_id = f.condition_id
     LEFT JOIN z ON true
+    -- Where no delta has moved a pair since the last folding, its first and last year stand at the ends of its index.
     CROSS JOIN LATERAL (
-        SELECT min(cell.year) AS first_year, max(cell.year) AS last_year
-        FROM (
-            SELECT v.year::integer AS year FROM comention.cooccurrence_part v
+        SELECT EXISTS (
+            SELECT FROM comention.cooccurrence_delta v
             WHERE v.annotator_id = a AND v.drug_id = f.drug_id AND v.condition_id = f.condition_id
-              AND v.year BETWEEN coalesce(first_of, 1) AND coalesce(last_of, 32767)
-            GROUP BY v.year
-            HAVING sum(v.sentence_count) <> 0 OR sum(v.citation_count) <> 0
-        ) cell
+        ) AS moved OFFSET 0
+    ) since
+    CROSS JOIN LATERAL (
+        SELECT min(end_year.year) AS first_year, max(end_year.year) AS last_year
+        FROM (
+            (SELECT v.year::integer AS year FROM comention.cooccurrence_count v
+             WHERE NOT since.moved AND v.annotator_id = a AND v.drug_id = f.drug_id AND v.condition_id = f.condition_id
+               AND v.year BETWEEN coalesce(first_of, 1) AND coalesce(last_of, 32767)
+             ORDER BY v.year LIMIT 1)
+            UNION ALL
+            (SELECT v.year::integer FROM comention.cooccurrence_count v
+             WHERE NOT since.moved AND v.annotator_id = a AND v.drug_id = f.drug_id AND v.condition_id = f.condition_id
+               AND v.year BETWEEN coalesce(first_of, 1) AND coalesce(last_of, 32767)
+             ORDER BY v.year DESC LIMIT 1)
+            UNION ALL
+            (SELECT v.year::integer FROM comention.cooccurrence_part v
+             WHERE since.moved AND v.annotator_id = a AND v.drug_id = f.drug_id AND v.condition_id = f.condition_id
+               AND v.year BETWEEN coalesce(first_of, 1) AND coalesce(last_of, 32767)
+             GROUP BY v.year
+             HAVING sum(v.sentence_count) <> 0 OR sum(v.citation_count) <> 0)
+        ) end_year
     ) years
     CROSS JOIN LATERAL comention.associate(
         f.drug, f.condition, f.s, f.c, years.first_year, years.last_year,
@@ -314,7 +341,8 @@ RETURNS TABLE (
     condition_ends integer[], score real, section_label text, year integer, title text, journal text,
     publication_types text[]
 )
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
@@ -427,6 +455,7 @@ DECLARE
     bottom integer;
     blocks integer := 1;
     within tsquery;
+    filtered CONSTANT boolean := $3 IS NOT NULL OR $4 IS NOT NULL OR $5 IS NOT NULL OR $6 IS NOT NULL;
     missing integer := $2;
     got integer;
 BEGIN
@@ -448,14 +477,20 @@ BEGIN
         SELECT t.pmid::bigint * 100000 + t.ordinal, t.pmid, t.text, x.label, extract(year FROM c.published_on)::integer,
                pg_catalog.substr(c.text, 1, c.title_length), coalesce(c.journal ->> 'title', c.journal ->> 'abbreviation'),
                c.retracted
-        FROM comention.sentence_text t
+        FROM (
+            -- Only the last are looked up further, unless what they are asked for stands elsewhere.
+            SELECT o.pmid, o.ordinal, o.text
+            FROM comention.sentence_text o
+            WHERE comention.search_document(o.pmid, o.text) @@ within
+              AND o.pmid >> 11 BETWEEN bottom AND top
+              AND ($7 IS NULL OR o.pmid::bigint * 100000 + o.ordinal < $7)
+            ORDER BY o.pmid DESC, o.ordinal DESC
+            LIMIT CASE WHEN NOT filtered THEN missing END
+        ) t
         JOIN comention.citation c ON c.pmid = t.pmid
         JOIN comention.sentence s ON s.pmid = t.pmid AND s.ordinal = t.ordinal
         JOIN comention.section x ON x.pmid = s.pmid AND x.ordinal = s.section_ordinal
-        WHERE comention.search_document(t.pmid, t.text) @@ within
-          AND t.pmid >> 11 BETWEEN bottom AND top
-          AND ($7 IS NULL OR t.pmid::bigint * 100000 + t.ordinal < $7)
-          AND ($3 IS NULL OR extract(year FROM c.published_on) >= $3)
+        WHERE ($3 IS NULL OR extract(year FROM c.published_on) >= $3)
           AND ($4 IS NULL OR extract(year FROM c.published_on) <= $4)
           AND ($5 IS NULL OR pg_catalog.upper($5) IN (pg_catalog.upper(x.label), x.category))
           AND ($6 IS NULL OR $6 = ANY (c.publication_types))
@@ -481,7 +516,8 @@ COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text searc
 -- their order, because thousands of names begin so.
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
+SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
