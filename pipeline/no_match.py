@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from storage.database import Database
 
 
-def explain_no_match(database: Database, *, drug: str | None, condition: str | None) -> None:
+def explain_no_match(database: Database, *, drug: str | None, condition: str | None, filtered: bool = False) -> None:
     """Say on stderr why there is nothing to show, and what to type next."""
     from storage.queries import has_rows, suggest_names
 
@@ -24,8 +24,9 @@ def explain_no_match(database: Database, *, drug: str | None, condition: str | N
         console.print("no citation is annotated yet: run `comention annotate`", markup=False)
         return
     said = " and ".join(repr(inert(name)) for name in (drug, condition) if name is not None)
+    under = " under these filters" if filtered else ""
     both = "both " if drug is not None and condition is not None else ""
-    console.print(f"no pair with {both}{said} was found" if said else "no pair was found", markup=False)
+    console.print(f"no pair with {both}{said} was found{under}" if said else "no pair was found", markup=False)
     for label, name in (("Drug", drug), ("Condition", condition)):
         wanted = normalise_name(name) if name else ""
         similar = (

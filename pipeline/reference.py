@@ -5,7 +5,9 @@ A test fails where a page differs from what this module writes.
 
 from __future__ import annotations
 
+import re
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,11 +85,40 @@ def analysis_page(database: Database) -> str:
         "What analysts read, as the role `analyst` or any role that is a member of it.",
     ]
     for view in list_views(database):
-        rows = "\n".join(f"| `{c.name}` | {c.type} | {c.comment} |" for c in view.columns)
+        rows = "\n".join(f"| `{c.name}` | {c.type} | {_cell(c.comment)} |" for c in view.columns)
         parts += [f"## analysis.{view.name}", f"{view.comment}.", f"| column | type | meaning |\n|---|---|---|\n{rows}"]
+    functions = list_functions(database)
     parts.append("## Functions")
-    parts += [f"`analysis.{one.signature}`\n\n{one.comment}." for one in list_functions(database)]
+    for one in functions:
+        if not one.is_statistic:
+            signature = f"{_wrapped(f'analysis.{one.name}({one.arguments})')}\n{_wrapped(f'  → {one.result}')}"
+            parts += [f"### {one.name}", f"```\n{signature}\n```", f"{one.comment}."]
+    parts += [
+        "## Statistics",
+        "Functions of counts alone, which read nothing: [which to use](../statistics.md). Arguments go by their places.",
+    ]
+    statistics = [one for one in functions if one.is_statistic]
+    for arguments in dict.fromkeys(one.arguments for one in statistics):
+        rows = "\n".join(
+            f"| `{one.name}` | {one.result} | {_cell(one.comment)} |"
+            for one in statistics
+            if one.arguments == arguments
+        )
+        parts += [f"Of `({arguments})`:", f"| function | result | meaning |\n|---|---|---|\n{rows}"]
     return "\n\n".join(parts) + "\n"
+
+
+def _cell(comment: str) -> str:
+    """Return a comment as a cell of a table takes it."""
+    return comment.replace("|", r"\|")
+
+
+def _wrapped(signature: str) -> str:
+    """Break a signature between arguments, where a line would be longer than 120; types of defaults are left out."""
+    plain = re.sub(r"(DEFAULT (?:NULL|'[^']*'))::[a-z ]+(?=[,)])", r"\1", signature)
+    inseparable = re.sub(r"(?<!,) ", "\u00a0", plain)
+    lines = textwrap.wrap(inseparable, 118, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\u00a0", " ")
 
 
 def write_pages(folder: Path) -> None:

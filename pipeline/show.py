@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from storage.comparisons import ComparedCondition, Trend
-from storage.queries import Evidence, Pair
+from storage.queries import Evidence, FoundSentence, Pair
 from storage.runs import IngestCounts
 
 DRUG_STYLE = "bold cyan"
 CONDITION_STYLE = "bold magenta"
+FOUND_STYLE = "bold yellow"
 
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -82,6 +83,25 @@ def highlighted(item: Evidence) -> Text:
         for start, end in spans:
             sentence.stylize(style, start, end)
     return sentence
+
+
+def found_table(sentences: Iterable[FoundSentence], *, width: int) -> Table:
+    """Build the table of sentences that a search finds, its words highlighted; on a narrow terminal sections are left out."""
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("PMID", justify="right", no_wrap=True)
+    table.add_column("year", no_wrap=True)
+    if width >= 78:
+        table.add_column("section", overflow="fold", max_width=16)
+    table.add_column("sentence", overflow="fold", ratio=1)
+    for one in sentences:
+        sentence = Text(inert(one.text))
+        for start, end in one.spans:
+            sentence.stylize(FOUND_STYLE, start, end)
+        if one.retracted:
+            sentence.append(" (retracted)", style="red")
+        section = [Text(inert(one.section.capitalize()))] if width >= 78 else []
+        table.add_row(str(one.pmid), str(one.year or "–"), *section, sentence)
+    return table
 
 
 _BARS = "▁▂▃▄▅▆▇█"

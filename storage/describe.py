@@ -29,10 +29,14 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """A function of the analyst schema; ``signature`` has its arguments with their types, and its result."""
+    """A function of the analyst schema; ``arguments`` and ``result`` are written as in its declaration."""
 
-    signature: str
+    name: str
+    arguments: str
+    result: str
     comment: str
+    is_statistic: bool
+    """Whether it computes from numbers alone, and reads nothing."""
 
 
 def list_views(database: Database) -> list[View]:
@@ -58,18 +62,22 @@ def list_views(database: Database) -> list[View]:
 
 
 def list_functions(database: Database) -> list[Function]:
-    """Return the functions of `analysis`, by name."""
+    """Return the functions of `analysis`: those that answer questions by name, then the statistics by arguments and name."""
     with database.transaction() as connection:
         rows = connection.execute(
             text(
                 """
-                SELECT format('%s(%s) → %s', p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid))
-                           AS signature,
-                       obj_description(p.oid, 'pg_proc') AS comment
+                SELECT p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
+                       pg_get_function_result(p.oid) AS result,
+                       coalesce(obj_description(p.oid, 'pg_proc'), '') AS comment,
+                       p.pronargs > 0 AND p.proargtypes::oid[] <@ ARRAY[
+                           'bigint', 'integer', 'numeric', 'double precision']::regtype[]::oid[] AND NOT p.proretset
+                           AS is_statistic
                 FROM pg_proc p
                 WHERE p.pronamespace = 'analysis'::regnamespace
                 ORDER BY p.proname
                 """
             )
-        ).all()
-    return [Function(signature=row.signature, comment=row.comment or "") for row in rows]
+        ).mappings()
+        functions = [Function(**row) for row in rows]
+    return sorted(functions, key=lambda one: (one.is_statistic, one.arguments if one.is_statistic else "", one.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -38,11 +38,14 @@ class LinkCounts:
         )
 
 
-def link_names(database: Database, label: str, links: Iterable[Link]) -> LinkCounts:
+def link_names(
+    database: Database, label: str, links: Iterable[Link], *, on_progress: Callable[[LinkCounts], None] | None = None
+) -> LinkCounts:
     """Let names of a label stand for concepts of a terminology, and move the counts of every citation that has one.
 
     Names that no text has had so far are stored too, so that they are linked when they come. Of several links for one name the
     last holds. Each portion is one transaction: what is linked stays linked if it stops, and repeating it changes nothing.
+    ``on_progress`` gets what the names so far came to, after each portion.
     """
     wanted: dict[str, Link] = {}
     for link in links:
@@ -51,6 +54,8 @@ def link_names(database: Database, label: str, links: Iterable[Link]) -> LinkCou
     for portion in _portions(sorted(wanted.items())):
         with database.transaction() as connection:
             total += _link(connection, label, portion)
+        if on_progress is not None:
+            on_progress(total)
     return total
 
 

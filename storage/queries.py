@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from sqlalchemy import text
@@ -42,6 +42,41 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which sentences count: of citations between two years, of a section, of a publication type, with mentions that score.
+
+    ``section`` is a section's label or what NLM takes it for; ``min_score`` holds for the drug and for the condition.
+    """
+
+    from_year: int | None = None
+    to_year: int | None = None
+    section: str | None = None
+    publication_type: str | None = None
+    min_score: float | None = None
+
+    def __bool__(self) -> bool:
+        return self != NO_FILTERS
+
+
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSentence:
+    """A sentence that a full-text query finds; ``spans`` are the words that it finds it by, (start, end) in the sentence."""
+
+    pmid: int
+    sentence_id: int
+    section: str
+    year: int | None
+    title: str
+    journal: str | None
+    retracted: bool
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatorStatus:
     """How far an annotator has come with this database."""
 
@@ -74,11 +109,18 @@ class StoreStatus:
     exceptions: dict[str, int]
     annotators: tuple[AnnotatorStatus, ...]
     size_bytes: int
+    unindexed: int
+    """Citations that full-text search does not find yet."""
 
 
 _PAIR = (
     "drug, condition, sentence_count, citation_count, first_year, last_year, "
     "expected_sentence_count, npmi, log_likelihood_ratio"
+)
+
+_FILTERS = (
+    "CAST(:from_year AS integer), CAST(:to_year AS integer), CAST(:section AS text), CAST(:publication_type AS text), "
+    "CAST(:min_score AS real)"
 )
 
 
@@ -89,16 +131,26 @@ def list_pairs(
     condition: str | None = None,
     limit: int = 20,
     min_sentences: int = 1,
+    filters: Filters = NO_FILTERS,
 ) -> list[Pair]:
     """Return the pairs with the most citations, of all, of a drug, of a condition, or the one pair.
 
-    Names match as `comention.names.normalise_name` folds them; a CURIE matches as it stands.
+    Names match as `comention.names.normalise_name` folds them; a CURIE matches as it stands. Filters need a drug or a
+    condition; between years the association is of those years, under any other filter it is None.
+
+    Raises:
+        ValueError: there are filters, and neither a drug nor a condition.
     """
+    if filters and drug is None and condition is None:
+        raise ValueError("pairs are filtered of a drug or a condition, not all at once")
     source, values = {
         (False, False): ("analysis.top_pairs(:limit, :min_sentences)", {}),
-        (True, False): ("analysis.top_conditions(:drug, :limit, :min_sentences)", {"drug": drug}),
-        (False, True): ("analysis.top_drugs(:condition, :limit, :min_sentences)", {"condition": condition}),
-        (True, True): ("analysis.pair(:drug, :condition)", {"drug": drug, "condition": condition}),
+        (True, False): (f"analysis.top_conditions(:drug, :limit, :min_sentences, {_FILTERS})", {"drug": drug}),
+        (False, True): (
+            f"analysis.top_drugs(:condition, :limit, :min_sentences, {_FILTERS})",
+            {"condition": condition},
+        ),
+        (True, True): (f"analysis.pair(:drug, :condition, {_FILTERS})", {"drug": drug, "condition": condition}),
     }[drug is not None, condition is not None]
     with database.transaction() as connection:
         rows = connection.execute(
@@ -106,20 +158,22 @@ def list_pairs(
                 f"SELECT {_PAIR} FROM {source} WHERE sentence_count >= :min_sentences "  # noqa: S608 - our own names
                 "ORDER BY citation_count DESC, sentence_count DESC, drug, condition LIMIT :limit"
             ),
-            {**values, "limit": limit, "min_sentences": min_sentences},
+            {**values, "limit": limit, "min_sentences": min_sentences, **(asdict(filters) if values else {})},
         ).mappings()
         return [Pair(**row) for row in rows]
 
 
-def list_evidence(database: Database, drug: str, condition: str, *, limit: int = 20) -> list[Evidence]:
+def list_evidence(
+    database: Database, drug: str, condition: str, *, limit: int = 20, filters: Filters = NO_FILTERS
+) -> list[Evidence]:
     """Return the sentences that mention both, highest PMID first, with all spans of the two in each."""
     with database.transaction() as connection:
         rows = connection.execute(
             text(
-                "SELECT pmid, sentence_id, section_label AS section, year, title, text, drug_starts, drug_ends, "
-                "condition_starts, condition_ends FROM analysis.evidence(:drug, :condition, :limit)"
+                "SELECT pmid, sentence_id, section_label AS section, year, title, text, drug_starts, drug_ends, "  # noqa: S608
+                f"condition_starts, condition_ends FROM analysis.evidence(:drug, :condition, :limit, {_FILTERS})"
             ),
-            {"drug": drug, "condition": condition, "limit": limit},
+            {"drug": drug, "condition": condition, "limit": limit, **asdict(filters)},
         )
         return [
             Evidence(
@@ -134,6 +188,70 @@ def list_evidence(database: Database, drug: str, condition: str, *, limit: int =
             )
             for row in rows
         ]
+
+
+_FOUND_STARTS, _FOUND_ENDS = "\x01", "\x02"
+"""Marks around the words that a query finds: characters that XML, and so a text of PubMed, cannot have."""
+
+
+def search_sentences(
+    database: Database, query: str, *, limit: int = 20, filters: Filters = NO_FILTERS
+) -> list[FoundSentence]:
+    """Return the sentences that a full-text query finds, highest PMID first, with the words that it finds them by.
+
+    Words, "a phrase", or, -not, as web search engines take them. A score is no filter here: sentences have none.
+
+    Raises:
+        ValueError: no word of the query can be searched for.
+    """
+    with database.transaction() as connection:
+        words = connection.execute(
+            text("SELECT numnode(websearch_to_tsquery('pg_catalog.english', :query))"), {"query": query}
+        ).scalar_one()
+        if not words:
+            raise ValueError(f"no word of {query!r} can be searched for: it is empty, or all too common words")
+        rows = connection.execute(
+            text(
+                """
+                SELECT f.*, ts_headline(
+                           'pg_catalog.english', translate(f.text, '<>&', '   '),
+                           websearch_to_tsquery('pg_catalog.english', :query),
+                           format('HighlightAll=true, StartSel="%s", StopSel="%s"',
+                                  CAST(:starts AS text), CAST(:ends AS text))) AS marked
+                FROM analysis.search_sentences(:query, :limit, CAST(:from_year AS integer), CAST(:to_year AS integer),
+                                               CAST(:section AS text), CAST(:publication_type AS text)) f
+                ORDER BY f.sentence_id DESC
+                """
+            ),
+            {"query": query, "limit": limit, "starts": _FOUND_STARTS, "ends": _FOUND_ENDS, **asdict(filters)},
+        )
+        return [
+            FoundSentence(
+                pmid=row.pmid,
+                sentence_id=row.sentence_id,
+                section=row.section_label,
+                year=row.year,
+                title=row.title,
+                journal=row.journal,
+                retracted=row.retracted,
+                text=row.text,
+                spans=_marked_spans(row.marked, len(row.text)),
+            )
+            for row in rows
+        ]
+
+
+def _marked_spans(marked: str, length: int) -> tuple[tuple[int, int], ...]:
+    """Return the spans between marks, in the text without them; none where that text is not of the length it should be."""
+    spans, start, place = [], 0, 0
+    for character in marked:
+        if character == _FOUND_STARTS:
+            start = place
+        elif character == _FOUND_ENDS:
+            spans.append((start, place))
+        else:
+            place += 1
+    return tuple(spans) if place == length else ()
 
 
 def suggest_names(database: Database, label: str, wanted: str, *, limit: int = 5) -> list[str]:
@@ -189,7 +307,8 @@ def get_status(database: Database) -> StoreStatus:
                             GROUP BY drug_id, condition_id HAVING sum(sentence_count) > 0) pair) AS pairs,
                        (SELECT coalesce(sum(read), 0) FROM comention.ingest_run) AS read,
                        (SELECT max(coalesce(finished_at, started_at)) FROM comention.ingest_run) AS last_run_at,
-                       pg_database_size(current_database()) AS size_bytes
+                       pg_database_size(current_database()) AS size_bytes,
+                       (SELECT count(*) FROM comention.unindexed_citation) AS unindexed
                 """
             ),
             {"first_sample_pmid": FIRST_SAMPLE_PMID},

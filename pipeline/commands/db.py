@@ -53,6 +53,34 @@ def check(as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+@db.command()
+@json_option
+def maintain(as_json: bool) -> None:
+    """Fold changes into the counts, and make sentences known to full-text search. For cron, once a minute or once a day.
+
+    Results are the same without it; they only take longer, and `comention search` finds new sentences only after it.
+    Commands that annotate do both when they end. Several may run at once.
+    """
+    from comention.settings import load_settings
+    from storage.cooccurrence import fold_counts
+    from storage.database import open_database
+    from storage.search import count_unindexed, index_sentences
+
+    with open_database(load_settings()) as database:
+        folded = fold_counts(database)
+        indexed = index_sentences(database)
+        left = count_unindexed(database)
+    if as_json:
+        print_json({"folded": folded, "indexed": indexed, "unindexed": left})
+        return
+    stdout_console().print(
+        f"{folded:,} changes folded into the counts, {indexed:,} citations made known to full-text search, "
+        + (f"{left:,} left to the next time, because others hold them" if left else "none left"),
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 @db.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS…]")
 def psql(arguments: tuple[str, ...]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipeline.console import json_option, print_json, stdout_console
+from pipeline.filter_options import filter_options
 from pipeline.result_files import result_file_options, write_result_files
 
 
@@ -15,23 +17,31 @@ from pipeline.result_files import result_file_options, write_result_files
 @click.argument("drug")
 @click.argument("condition")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000_000), help="How many sentences.")
+@filter_options
 @json_option
 @result_file_options
 def evidence(
-    drug: str, condition: str, limit: int, as_json: bool, csv_name: str | None, parquet_path: Path | None
+    drug: str,
+    condition: str,
+    limit: int,
+    as_json: bool,
+    csv_name: str | None,
+    parquet_path: Path | None,
+    **filtering: Any,
 ) -> None:
     """Show the sentences that mention DRUG and CONDITION, newest citation first."""
     from comention.settings import load_settings
     from pipeline.no_match import explain_no_match
     from pipeline.show import evidence_list, pairs_table
     from storage.database import open_database
-    from storage.queries import Evidence, list_evidence, list_pairs
+    from storage.queries import Evidence, Filters, list_evidence, list_pairs
 
+    filters = Filters(**filtering)
     with open_database(load_settings()) as database:
-        pairs = list_pairs(database, drug=drug, condition=condition, limit=1)
-        sentences = list_evidence(database, drug, condition, limit=limit)
+        pairs = list_pairs(database, drug=drug, condition=condition, limit=1, filters=filters)
+        sentences = list_evidence(database, drug, condition, limit=limit, filters=filters)
         if not sentences:
-            explain_no_match(database, drug=drug, condition=condition)
+            explain_no_match(database, drug=drug, condition=condition, filtered=bool(filters))
     in_files = write_result_files(
         sentences,
         Evidence,

@@ -40,6 +40,12 @@ def status(as_json: bool) -> None:
         )
     facts.add_row("sentences", f"{found.sentences:,}")
     facts.add_row("pairs", f"{found.pairs:,} drug-condition pairs")
+    facts.add_row(
+        "search",
+        f"{found.unindexed:,} citations are not found by full-text search yet: comention db maintain"
+        if found.unindexed
+        else "full-text search finds every citation",
+    )
     runs = ", ".join(f"{count:,} {name}" for name, count in sorted(found.runs.items()))
     facts.add_row("sources", f"{runs or 'none'}; {found.read:,} records read")
     left_out = ", ".join(f"{count:,} {name}" for name, count in sorted(found.exceptions.items()))

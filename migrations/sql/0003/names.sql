@@ -1,23 +1,38 @@
 -- Names as a user types them.
 
 -- The same folding as comention.names.normalise_name, with which names are stored; a test compares the two.
+-- No part of it asks the database's own collation, which may know ASCII alone: white space is spelt out as Python has it.
 DO $do$
 DECLARE
-    -- Case folding as Unicode has it came with Postgres 18; the lower case of before differs in letters that names hardly have.
-    folded text := CASE
-        WHEN pg_catalog.current_setting('server_version_num')::integer >= 180000
-            THEN 'casefold(normalize(surface, NFKC) COLLATE pg_catalog.pg_unicode_fast)'
-        WHEN pg_catalog.current_setting('server_version_num')::integer >= 170000
-            THEN 'lower(normalize(surface, NFKC) COLLATE pg_catalog.pg_c_utf8)'
-        ELSE 'lower(normalize(surface, NFKC) COLLATE pg_catalog."und-x-icu")'
+    version CONSTANT integer := pg_catalog.current_setting('server_version_num')::integer;
+    -- Letters and cases as Unicode has them; a Postgres before 17 that was built without ICU has those of its database alone.
+    letters CONSTANT text := CASE
+        WHEN version >= 180000 THEN 'pg_catalog.pg_unicode_fast'
+        WHEN version >= 170000 THEN 'pg_catalog.pg_c_utf8'
+        WHEN EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu') THEN 'pg_catalog."und-x-icu"'
+        ELSE 'pg_catalog."default"'
     END;
+    -- Case folding came with Postgres 18. The lower case of before differs from it in polytonic Greek, and in these;
+    -- with each, what it folds to.
+    special CONSTANT text[] := ARRAY[
+        'İ', U&'i\0307', 'ẞ', 'ss', U&'\0390', U&'\03B9\0308\0301', U&'\03B0', U&'\03C5\0308\0301', U&'\0345', U&'\03B9'];
+    folded text := 'normalize(surface, NFKC)';
 BEGIN
+    IF version >= 180000 THEN
+        folded := pg_catalog.format('casefold(%s COLLATE %s)', folded, letters);
+    ELSE
+        FOR i IN 1..pg_catalog.cardinality(special) BY 2 LOOP
+            folded := pg_catalog.format('pg_catalog.replace(%s, %L, %L)', folded, special[i], special[i + 1]);
+        END LOOP;
+        folded := pg_catalog.format('lower(%s COLLATE %s)', folded, letters);
+    END IF;
     EXECUTE pg_catalog.format($fn$
 CREATE FUNCTION analysis.normalise_name(surface text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = '' AS $$
 DECLARE
     greek CONSTANT text[] := '{α,alpha,β,beta,γ,gamma,δ,delta,ε,epsilon,ζ,zeta,η,eta,θ,theta,ι,iota,κ,kappa,λ,lambda,μ,mu,ν,nu,ξ,xi,ο,omicron,π,pi,ρ,rho,σ,sigma,ς,sigma,τ,tau,υ,upsilon,φ,phi,χ,chi,ψ,psi,ω,omega}';
-    name text := %s;
+    space CONSTANT text := '[\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]';
+    name text := %1$s;
     rest text;
     word text;
 BEGIN
@@ -30,9 +45,9 @@ BEGIN
         END LOOP;
     END IF;
     name := normalize(pg_catalog.replace(name, 'ß', 'ss'), NFC);
-    name := pg_catalog.regexp_replace(name, $re$'s(?![[:alnum:]_])$re$, '', 'g');
-    name := pg_catalog.regexp_replace(name, '\s*-\s*', '-', 'g');
-    name := pg_catalog.btrim(pg_catalog.regexp_replace(name, '\s+', ' ', 'g'), ' .,;:');
+    name := pg_catalog.regexp_replace(name COLLATE %2$s, $re$'s(?![[:alnum:]_])$re$, '', 'g');
+    name := pg_catalog.regexp_replace(name, space || '*-' || space || '*', '-', 'g');
+    name := pg_catalog.btrim(pg_catalog.regexp_replace(name, space || '+', ' ', 'g'), ' .,;:');
     word := pg_catalog.substring(name, '[^ -]*$');
     rest := pg_catalog.left(name, pg_catalog.length(name) - pg_catalog.length(word));
     IF pg_catalog.length(word) >= 5 AND pg_catalog.right(word, 1) = 's' AND word <> ALL ('{ascites,bias,caries,diabetes,facies,herpes,measles,mumps,pancreas,pointes,rabies,rickets,scabies,series,shingles,species,tabes}') THEN
@@ -47,12 +62,12 @@ BEGIN
     END IF;
     name := rest || word;
     IF name = '' THEN
-        name := pg_catalog.btrim(pg_catalog.regexp_replace(surface, '\s+', ' ', 'g'), ' ');
+        name := pg_catalog.btrim(pg_catalog.regexp_replace(surface, space || '+', ' ', 'g'), ' ');
     END IF;
     RETURN CASE WHEN name = '' THEN surface ELSE name END;
 END
 $$
-    $fn$, folded);
+    $fn$, folded, letters);
 END
 $do$;
 COMMENT ON FUNCTION analysis.normalise_name(text) IS
