@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from comention.types import Correction, DeletedCitation, Journal, Term
 from storage.cooccurrence import count_in, take_out_counts
-from storage.copy import copy_rows
+from storage.copy import copy_rows, copy_text
 from storage.database import driver
 from storage.precedence import POSITIONS, ReadCitation, StoredRecord, Tombstone
 from storage.runs import IngestCounts, IngestException
@@ -230,16 +230,17 @@ def _citation_row(item: ReadCitation, run_id: int, known_position: int) -> tuple
         record.version,
         record.text,
         record.sections[0].end_char,
-        _json(record.journal),
+        _ENCODE(_fields(record.journal)),
         record.published_on,
         record.published_precision,
         [term.name for term in record.publication_types],
         list(record.languages),
         list(record.keywords),
-        _json(record.mesh),
-        _json(record.substances),
-        _json(record.corrections),
-        _ENCODE(dict(record.other_abstracts)),
+        _terms_json(record.mesh),
+        _terms_json(record.substances),
+        # Hardly ever the same twice: they would only drive terms out of the cache.
+        _ENCODE([_fields(correction) for correction in record.corrections]) if record.corrections else "[]",
+        _ENCODE(dict(record.other_abstracts)) if record.other_abstracts else "{}",
         record.vernacular_title,
         record.doi,
         record.pmc,
@@ -254,19 +255,17 @@ def _citation_row(item: ReadCitation, run_id: int, known_position: int) -> tuple
     )
 
 
-def _json(value: object) -> str:
-    """Write a kernel type, or a tuple of them, as JSON without the fields that say nothing."""
-    if isinstance(value, tuple):
-        return f"[{','.join(map(_term_json, value))}]" if value else "[]"
-    return _ENCODE(_fields(value))
+def _terms_json(terms: tuple[Term, ...]) -> str:
+    return f"[{','.join(map(_term_json, terms))}]" if terms else "[]"
 
 
 @lru_cache(maxsize=1 << 14)
-def _term_json(value: Term | Correction) -> str:
-    return _ENCODE(_fields(value))
+def _term_json(term: Term) -> str:
+    return _ENCODE(_fields(term))
 
 
-def _fields(value: object) -> dict[str, object]:
+def _fields(value: Correction | Journal | Term) -> dict[str, object]:
+    """The fields of a kernel type, less those that say nothing."""
     pairs = zip(*_FIELDS_OF[type(value)](value), strict=True)
     return {name: item for name, item in pairs if item or item == ""}
 
@@ -357,20 +356,22 @@ def _confirm(connection: Connection, confirmed: Sequence[tuple[int, int, bool]])
 def _save_texts(connection: Connection, items: Sequence[ReadCitation]) -> None:
     """Write the sections and sentences of citations that have none."""
     sections: list[tuple[object, ...]] = []
-    sentences: list[tuple[object, ...]] = []
+    sentences: list[str] = []
     for item in items:
-        parts = item.citation.sections
+        pmid, parts = item.pmid, item.citation.sections
         sections.extend(
-            (item.pmid, ordinal, part.label, part.category, part.start_char, part.end_char)
+            (pmid, ordinal, part.label, part.category, part.start_char, part.end_char)
             for ordinal, part in enumerate(parts)
         )
         current = 0
         for line in item.sentences:
             while parts[current].end_char < line.end_char:
                 current += 1
-            sentences.append((item.pmid, line.ordinal, current, line.start_char, line.end_char))
+            sentences.append(f"{pmid}\t{line.ordinal}\t{current}\t{line.start_char}\t{line.end_char}\n")
     copy_rows(connection, "section", ("pmid", "ordinal", "label", "category", "start_char", "end_char"), sections)
-    copy_rows(connection, "sentence", ("pmid", "ordinal", "section_ordinal", "start_char", "end_char"), sentences)
+    copy_text(
+        connection, "sentence", ("pmid", "ordinal", "section_ordinal", "start_char", "end_char"), "".join(sentences)
+    )
     connection.execute(
         text(
             "INSERT INTO comention.unindexed_citation (pmid) SELECT unnest(CAST(:pmids AS integer[])) "
