@@ -215,7 +215,7 @@ def main() -> int:
     """Print the tables; 0 where every target is met."""
     parser = argparse.ArgumentParser(description="Measure ingest.")
     parser.add_argument("--corpora", type=Path, default=Path(os.environ.get("COMENTION_CORPORA", "../shared/data")))
-    parser.add_argument("--citations", type=int, default=16_000)
+    parser.add_argument("--citations", type=int, default=40_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=("parse", "store", "memory"))
