@@ -106,7 +106,7 @@ def _begin(address: Address, progress: SimpleQueue[int | None], stop: Event, par
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:  # it died before the kernel knew of our wish
         os._exit(1)
-    # Records are trees without cycles: the collector would walk over everything that was imported, again and again, for nothing.
+    # Records are trees without cycles: the collector would walk over all that was imported, again and again, for nothing.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     _worker = Database(address), progress, stop
