@@ -146,8 +146,15 @@ def save_annotations(
             key=lambda item: item.pending.pmid,
         )
         pmids = [item.pending.pmid for item in todo]
-        take_out_counts(connection, pmids, reason="re-annotation", annotator_id=annotator_id)
-        written = _write(connection, annotator_id, todo, numbers)
+        earlier = _earlier_attempts(connection, annotator_id, pmids)
+        if earlier:  # most batches bring citations that this annotator has never seen
+            again = sorted(earlier)
+            take_out_counts(connection, again, reason="re-annotation", annotator_id=annotator_id)
+            connection.execute(
+                text("DELETE FROM comention.annotation WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
+                {"annotator": annotator_id, "pmids": again},
+            )
+        written = _write(connection, annotator_id, todo, numbers, earlier)
         count_in(connection, pmids, annotator_id=annotator_id)
     return written + AnnotationCounts(skipped=len(batch) - len(todo))
 
@@ -171,15 +178,16 @@ def _write(
     annotator_id: int,
     items: Sequence[AnnotatedCitation],
     numbers: Mapping[Surface, int],
+    earlier: Mapping[int, tuple[bytes, int]],
 ) -> AnnotationCounts:
     ledger: list[tuple[object, ...]] = []
     exceptions: list[tuple[object, ...]] = []
     lists: list[tuple[object, ...]] = []
     tally = dict.fromkeys(AnnotationStatus, 0)
     total = 0
-    earlier = _earlier_attempts(connection, annotator_id, [item.pending.pmid for item in items])
     for item in items:
         pmid = item.pending.pmid
+        seen, attempts = earlier.get(pmid, (b"", 0))
         mentions: list[tuple[int, int, int, int, float]] = []
         for ordinal, sentence, result in zip(item.pending.ordinals, item.pending.sentences, item.results, strict=True):
             if result.status is not AnnotationStatus.DONE:
@@ -203,13 +211,9 @@ def _write(
                 detail,
                 sum(result.status is not AnnotationStatus.FAILED for result in item.results),
                 len(mentions),
-                earlier.get((pmid, item.pending.content_hash), 0) + 1,
+                attempts + 1 if seen == item.pending.content_hash else 1,
             )
         )
-    connection.execute(
-        text("DELETE FROM comention.annotation WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
-        {"annotator": annotator_id, "pmids": [item.pending.pmid for item in items]},
-    )
     copy_rows(
         connection,
         "annotation",
@@ -234,7 +238,8 @@ def _write(
     )
 
 
-def _earlier_attempts(connection: Connection, annotator_id: int, pmids: Sequence[int]) -> dict[tuple[int, bytes], int]:
+def _earlier_attempts(connection: Connection, annotator_id: int, pmids: Sequence[int]) -> dict[int, tuple[bytes, int]]:
+    """Return the content that the ledger has of each citation, and how often it was tried, where it has a row."""
     rows = connection.execute(
         text(
             "SELECT pmid, content_hash, attempts FROM comention.annotation "
@@ -242,7 +247,7 @@ def _earlier_attempts(connection: Connection, annotator_id: int, pmids: Sequence
         ),
         {"annotator": annotator_id, "pmids": list(pmids)},
     )
-    return {(row.pmid, bytes(row.content_hash)): row.attempts for row in rows}
+    return {row.pmid: (bytes(row.content_hash), row.attempts) for row in rows}
 
 
 def _citation_status(results: Sequence[SentenceAnnotation]) -> tuple[AnnotationStatus, str | None]:

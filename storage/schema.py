@@ -442,7 +442,6 @@ cooccurrence_total = Table(
 cooccurrence_delta = Table(
     "cooccurrence_delta",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
     *_cell_columns(),
     Index(None, "annotator_id", "drug_id", "condition_id"),
     Index(None, "annotator_id", "condition_id", "drug_id"),

@@ -182,6 +182,8 @@ def _create_count_tables() -> None:
             op.alter_column(table, column, schema="comention", comment=CELL, existing_comment=CELL_BEFORE)
     op.create_table_comment("cooccurrence_count", COUNTS, existing_comment=COUNTS_BEFORE, schema="comention")
     op.create_table_comment("cooccurrence_delta", DELTAS, existing_comment=DELTAS_BEFORE, schema="comention")
+    # A delta is told from no other: its number and the index of the numbers took time at every write.
+    op.drop_column("cooccurrence_delta", "id", schema="comention")
     # Folding deletes what has become empty by its key. An index whose condition names the counts would make every change of
     # a count a new entry in all indexes.
     op.drop_index("ix_cooccurrence_count_empty", table_name="cooccurrence_count", schema="comention")
@@ -286,6 +288,12 @@ def downgrade() -> None:
         schema="comention",
         postgresql_where=sa.text("sentence_count = 0 AND citation_count = 0"),
     )
+    op.add_column(
+        "cooccurrence_delta",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        schema="comention",
+    )
+    op.create_primary_key(op.f("pk_cooccurrence_delta"), "cooccurrence_delta", ["id"], schema="comention")
     op.create_table_comment("cooccurrence_count", COUNTS_BEFORE, existing_comment=COUNTS, schema="comention")
     op.create_table_comment("cooccurrence_delta", DELTAS_BEFORE, existing_comment=DELTAS, schema="comention")
     for table in ("cooccurrence_count", "cooccurrence_delta"):

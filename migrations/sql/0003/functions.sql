@@ -513,8 +513,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
 $$;
 COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text search does not find yet';
 
--- Concepts whose names begin with, or resemble, what was typed. Of one or two letters the most frequent concepts are tried in
--- their order, because thousands of names begin so.
+-- Concepts whose names begin with what was typed; where there are none, those whose names resemble it. Of a beginning that
+-- hundreds of names have, the ten thousand most cited concepts are tried in their order until enough have it; of any other, the
+-- folded totals of those that have it say which are shown. The counts of what is shown are exact.
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
@@ -526,35 +527,52 @@ DECLARE
     folded CONSTANT text := analysis.normalise_name(typed);
     pattern CONSTANT text := pg_catalog.regexp_replace(typed, '([%_\\])', '\\\1', 'g') || '%';
     folded_pattern CONSTANT text := pg_catalog.regexp_replace(folded, '([%_\\])', '\\\1', 'g') || '%';
-    missing integer := max_rows;
-    got integer;
-    seen integer[] := '{}';
+    begun integer[];
     ids integer[];
+    got integer;
 BEGIN
     IF typed = '' THEN
         RETURN;
     END IF;
-    IF pg_catalog.length(typed) <= 2 THEN
-        SELECT array_agg(id) INTO ids FROM (
-            SELECT f.id, f.c FROM (
-                (SELECT t.drug_id AS id, t.citation_count AS c FROM comention.cooccurrence_total t
-                 WHERE t.annotator_id = a AND t.condition_id = 0 AND t.drug_id > 0 AND coalesce(of_label, 'Drug') = 'Drug'
-                   AND EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.drug_id AND n.text LIKE pattern)
-                 ORDER BY t.citation_count DESC, t.sentence_count DESC, t.drug_id LIMIT max_rows)
-                UNION ALL
-                (SELECT t.condition_id, t.citation_count FROM comention.cooccurrence_total t
-                 WHERE t.annotator_id = a AND t.drug_id = 0 AND t.condition_id > 0
-                   AND coalesce(of_label, 'Condition') = 'Condition'
-                   AND EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.condition_id AND n.text LIKE pattern)
-                 ORDER BY t.citation_count DESC, t.sentence_count DESC, t.condition_id LIMIT max_rows)
-            ) f
-            ORDER BY f.c DESC
-            LIMIT max_rows
-        ) best;
-    ELSE
-        SELECT array_agg(DISTINCT n.concept_id) INTO ids
-        FROM comention.name n
-        WHERE n.text LIKE pattern OR n.text LIKE folded_pattern;
+    SELECT array_agg(DISTINCT f.concept_id) INTO begun FROM (
+        (SELECT n.concept_id FROM comention.name n WHERE n.text LIKE pattern LIMIT 1000)
+        UNION ALL
+        (SELECT n.concept_id FROM comention.name n WHERE n.text LIKE folded_pattern AND folded_pattern <> pattern LIMIT 1000)
+    ) f;
+    IF cardinality(begun) >= 500 THEN
+        SELECT array_agg(f.id) INTO ids FROM (
+            (SELECT t.drug_id AS id
+             FROM (SELECT x.drug_id, x.citation_count FROM comention.cooccurrence_total x
+                   WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND coalesce(of_label, 'Drug') = 'Drug'
+                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 10000) t
+             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.drug_id
+                           AND (n.text LIKE pattern OR n.text LIKE folded_pattern))
+             LIMIT max_rows)
+            UNION ALL
+            (SELECT t.condition_id
+             FROM (SELECT x.condition_id, x.citation_count FROM comention.cooccurrence_total x
+                   WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0
+                     AND coalesce(of_label, 'Condition') = 'Condition'
+                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 10000) t
+             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.condition_id
+                           AND (n.text LIKE pattern OR n.text LIKE folded_pattern))
+             LIMIT max_rows)
+        ) f;
+    END IF;
+    IF ids IS NULL OR cardinality(ids) < max_rows THEN
+        SELECT array_agg(f.id) INTO ids FROM (
+            SELECT w.id
+            FROM unnest(begun) w (id)
+            JOIN comention.concept k ON k.id = w.id
+            JOIN comention.label l ON l.id = k.label_id
+            LEFT JOIN comention.cooccurrence_total t
+                ON t.annotator_id = a
+               AND t.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END
+               AND t.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
+            WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name)
+            ORDER BY t.citation_count DESC NULLS LAST, w.id
+            LIMIT 3 * max_rows
+        ) f;
     END IF;
     FOR attempt IN 1..2 LOOP
         RETURN QUERY
@@ -572,16 +590,14 @@ BEGIN
               AND p.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END
               AND p.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
         ) m
-        WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name) AND m.n > 0 AND w.id <> ALL (seen)
+        WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name) AND m.n > 0
         ORDER BY CASE attempt WHEN 2 THEN (
                      SELECT max(similarity(n.text, folded)) FROM comention.name n WHERE n.concept_id = k.id) END DESC NULLS LAST,
                  m.c DESC, m.n DESC, k.key
-        LIMIT missing;
+        LIMIT max_rows;
         GET DIAGNOSTICS got = ROW_COUNT;
-        missing := missing - got;
-        EXIT WHEN missing <= 0 OR pg_catalog.length(folded) < 3;
+        EXIT WHEN got > 0 OR pg_catalog.length(folded) < 3;
         -- A slip of the finger: names that share enough of their trigrams.
-        seen := coalesce(ids, '{}');
         SELECT array_agg(DISTINCT near.concept_id) INTO ids FROM (
             SELECT n.concept_id FROM comention.name n WHERE n.text % folded
             ORDER BY similarity(n.text, folded) DESC LIMIT 50
@@ -590,7 +606,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION analysis.suggest(text, integer, text) IS
-    'Drugs and conditions whose names begin with what was typed, the most cited first; then those that resemble it. of_label: Drug or Condition only. name is the spelling that matches best';
+    'Drugs and conditions whose names begin with what was typed, the most cited first; where there are none, those whose names resemble it. of_label: Drug or Condition only. name is the spelling that matches best';
 
 -- What the counts were. Today's, less what began to count since, plus what has ceased to since.
 CREATE FUNCTION analysis.cooccurrence_asof(at timestamptz, of_drug text DEFAULT NULL, of_condition text DEFAULT NULL)
