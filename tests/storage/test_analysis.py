@@ -304,3 +304,49 @@ def test_an_analyst_sees_and_calls_nothing_private(asked: Database) -> None:
 def test_an_analyst_creates_nothing_and_takes_no_right(asked: Database, statement: str) -> None:
     said = refusal(asked, statement)
     assert "does not allow" in said, said
+
+
+def test_what_is_computed_at_once_is_what_the_functions_give(statistics: Database) -> None:
+    """Every small table with its impossible neighbours, and large ones by chance: to the last bit."""
+    measures = {
+        "expected_sentence_count": "expected_count",
+        **{
+            name: name
+            for name in (
+                "npmi", "log_likelihood_ratio", "pmi", "signed_log_likelihood_ratio", "chi_square_yates",
+                "odds_ratio", "odds_ratio_low", "odds_ratio_high", "proportional_reporting_ratio",
+                "proportional_reporting_ratio_low", "proportional_reporting_ratio_high", "reporting_odds_ratio",
+                "reporting_odds_ratio_low", "reporting_odds_ratio_high", "information_component",
+                "information_component_low", "information_component_high",
+            )
+        },
+    }  # fmt: skip
+    differ = ", ".join(
+        f"count(*) FILTER (WHERE a.{column} IS DISTINCT FROM analysis.{function}(v.x, v.r, v.k, v.n)) AS {column}"
+        for column, function in measures.items()
+    )
+    with statistics.transaction() as connection:
+        row = (
+            connection.execute(
+                text(
+                    f"""
+                SELECT count(*) AS tables, {differ}
+                FROM (
+                    SELECT (random() * s)::bigint AS x, (random() * 2 * s)::bigint AS r, (random() * 2 * s)::bigint AS k,
+                           (random() * 4 * s)::bigint AS n
+                    FROM generate_series(1, 3000), unnest(ARRAY[2, 50, 1000000]) s
+                    UNION ALL
+                    SELECT x, r, k, n FROM generate_series(-1, 3) x, generate_series(-1, 3) r, generate_series(-1, 3) k,
+                                           generate_series(-1, 4) n
+                    UNION ALL SELECT NULL, 1, 1, 2 UNION ALL SELECT 1, 2, 3, NULL
+                ) v
+                CROSS JOIN LATERAL comention.associate(
+                    'd', 'c', v.x, v.x, 1, 2, v.r, v.k, v.n, v.r, v.k, v.n, v.r, v.k, v.n) a
+                """
+                )
+            )
+            .mappings()
+            .one()
+        )
+    assert row["tables"] > 9_000
+    assert {name: count for name, count in row.items() if name != "tables" and count} == {}

@@ -95,7 +95,8 @@ COMMENT ON COLUMN analysis.annotator_mention.score IS 'The annotator''s confiden
 COMMENT ON COLUMN analysis.annotator_mention.annotator IS 'Name of the annotator';
 COMMENT ON COLUMN analysis.annotator_mention.annotator_id IS 'Its number, as in analysis.annotator';
 
--- Every measure of one pair. One expression each, so that the planner puts them in place and computes none that is not asked for.
+-- Every measure of one pair: the functions of statistics.sql with what they share computed once, and none that is not asked for.
+-- Put side by side as calls they come to thousands of operations a row. Tests hold the two against each other.
 CREATE FUNCTION comention.associate(
     of_drug text, of_condition text, n_pair bigint, c_pair bigint, first integer, last integer,
     n_drug bigint, n_condition bigint, n bigint, c_drug bigint, c_condition bigint, c bigint,
@@ -118,28 +119,57 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9,
-           analysis.expected_count($3, $7, $8, $9),
-           analysis.npmi($3, $7, $8, $9),
-           analysis.log_likelihood_ratio($3, $7, $8, $9),
+           u.e,
+           CASE WHEN t.a = 0 THEN -1 WHEN t.a = t.n THEN 1 ELSE u.together / -ln(t.a / t.n) END,
+           u.g2,
            $10, $11, $12,
-           analysis.pmi($3, $7, $8, $9),
-           analysis.signed_log_likelihood_ratio($3, $7, $8, $9),
-           analysis.chi_square_yates($3, $7, $8, $9),
-           analysis.odds_ratio($3, $7, $8, $9),
-           analysis.odds_ratio_low($3, $7, $8, $9),
-           analysis.odds_ratio_high($3, $7, $8, $9),
-           analysis.proportional_reporting_ratio($3, $7, $8, $9),
-           analysis.proportional_reporting_ratio_low($3, $7, $8, $9),
-           analysis.proportional_reporting_ratio_high($3, $7, $8, $9),
-           analysis.reporting_odds_ratio($3, $7, $8, $9),
-           analysis.reporting_odds_ratio_low($3, $7, $8, $9),
-           analysis.reporting_odds_ratio_high($3, $7, $8, $9),
-           analysis.information_component($3, $7, $8, $9),
-           analysis.information_component_low($3, $7, $8, $9),
-           analysis.information_component_high($3, $7, $8, $9),
+           CASE WHEN t.a > 0 THEN u.together / ln(2::float8) END,
+           sign(t.a - u.e) * u.g2,
+           CASE WHEN t.compared THEN
+               greatest(0, abs(t.a - u.e) - 0.5::float8) ^ 2 * (t.n / t.r) * (t.n / t.k) * (t.n / t.not_r) / t.not_k END,
+           u.odds_ratio, u.odds_ratio * exp(-1.959963984540054::float8 * u.odds_error),
+           u.odds_ratio * exp(1.959963984540054::float8 * u.odds_error),
+           u.prr, u.prr * exp(-1.959963984540054::float8 * u.prr_error), u.prr * exp(1.959963984540054::float8 * u.prr_error),
+           u.odds_ratio, u.odds_ratio * exp(-1.959963984540054::float8 * u.odds_error),
+           u.odds_ratio * exp(1.959963984540054::float8 * u.odds_error),
+           u.ic,
+           u.ic - 3.3::float8 / sqrt(t.a + 0.5::float8) - 2 / (t.a + 0.5::float8) ^ 1.5::float8,
+           u.ic + 2.4::float8 / sqrt(t.a + 0.5::float8) - 0.5::float8 / (t.a + 0.5::float8) ^ 1.5::float8,
            analysis.cooccurrence_score(
                analysis.cooccurrence_weight($4, $4), analysis.cooccurrence_weight($13, $13),
                analysis.cooccurrence_weight($14, $14), analysis.cooccurrence_weight($15, $15))
+    FROM (
+        -- The table: a, b, c, d its cells; r, k the sums of its first row and column. Null where it is none.
+        SELECT CASE WHEN v.valid THEN $3::float8 END AS a, CASE WHEN v.valid THEN $9::float8 END AS n,
+               ($7 - $3)::float8 AS b, ($8 - $3)::float8 AS c, (($9 - $7) - ($8 - $3))::float8 AS d,
+               $7::float8 AS r, $8::float8 AS k, ($9 - $7)::float8 AS not_r, ($9 - $8)::float8 AS not_k,
+               v.valid AND $7 > 0 AND $7 < $9 AND $8 > 0 AND $8 < $9 AS compared,
+               v.valid AND least($3, $7 - $3, $8 - $3, ($9 - $7) - ($8 - $3)) > 0 AS full_table
+        FROM (SELECT analysis.is_two_by_two($3, $7, $8, $9) AS valid OFFSET 0) v
+        OFFSET 0
+    ) t
+    CROSS JOIN LATERAL (
+        SELECT t.r * t.k / t.n AS e,
+               CASE WHEN t.a > 0 THEN ln(t.a * t.n / (t.r * t.k)) END AS together,
+               CASE WHEN t.n > 0 THEN greatest(0, 2 * (
+                   CASE WHEN t.a > 0 THEN t.a * ln(t.a * t.n / (t.r * t.k)) ELSE 0 END
+                   + CASE WHEN t.b > 0 THEN t.b * ln(t.b * t.n / (t.r * t.not_k)) ELSE 0 END
+                   + CASE WHEN t.c > 0 THEN t.c * ln(t.c * t.n / (t.not_r * t.k)) ELSE 0 END
+                   + CASE WHEN t.d > 0 THEN t.d * ln(t.d * t.n / (t.not_r * t.not_k)) ELSE 0 END)) END AS g2,
+               CASE WHEN NOT t.compared THEN NULL WHEN t.full_table THEN t.a / t.b * t.d / t.c
+                    ELSE (t.a + 0.5::float8) / (t.b + 0.5::float8) * (t.d + 0.5::float8) / (t.c + 0.5::float8) END AS odds_ratio,
+               CASE WHEN NOT t.compared THEN NULL WHEN t.full_table THEN sqrt(1 / t.a + 1 / t.b + 1 / t.c + 1 / t.d)
+                    ELSE sqrt(1 / (t.a + 0.5::float8) + 1 / (t.b + 0.5::float8)
+                              + 1 / (t.c + 0.5::float8) + 1 / (t.d + 0.5::float8)) END AS odds_error,
+               CASE WHEN NOT t.compared THEN NULL WHEN t.a > 0 AND t.c > 0 THEN t.a / t.r * t.not_r / t.c
+                    ELSE (t.a + 0.5::float8) / (t.r + 1::float8) * (t.not_r + 1::float8) / (t.c + 0.5::float8) END AS prr,
+               CASE WHEN NOT t.compared THEN NULL
+                    WHEN t.a > 0 AND t.c > 0 THEN sqrt(greatest(0, 1 / t.a - 1 / t.r + 1 / t.c - 1 / t.not_r))
+                    ELSE sqrt(greatest(0, 1 / (t.a + 0.5::float8) - 1 / (t.r + 1::float8)
+                                          + 1 / (t.c + 0.5::float8) - 1 / (t.not_r + 1::float8))) END AS prr_error,
+               ln((t.a + 0.5::float8) / (t.r * t.k / t.n + 0.5::float8)) / ln(2::float8) AS ic
+        OFFSET 0
+    ) u
 $$;
 
 -- The concepts are joined below the grouping, and their keys are grouped by, so that a filter on drug or condition reaches
