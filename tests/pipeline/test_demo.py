@@ -90,7 +90,10 @@ def test_the_demo_can_be_removed_and_shows_the_same_when_it_comes_back(
     for table in (
         "citation",
         "sentence",
-        "mention",
+        "citation_mentions",
+        "cooccurrence_total",
+        "sentence_text",
+        "unindexed_citation",
         "annotation",
         "ingest_run",
         "deleted_citation",

@@ -4,7 +4,8 @@
 -- What each of the given citations contributes, by cell: in how many of its sentences drug and condition stand together.
 -- A cell with drug_id = 0 or condition_id = 0 is a margin: the sentences that mention the other, whatever else they mention;
 -- with both 0, the sentences that were annotated. With -1 it is the sum over the pairs of the other, as STRING's score needs:
--- its citation_count is how many pairs a citation has, where that of every other cell is 1.
+-- its citation_count is how many pairs a citation has, where that of every other cell is 1. These sums are not told apart by
+-- year (theirs is 0): by year they would be as many again as all other margins.
 -- Retracted citations and annotations of an older content contribute nothing; `of_retracted` asks what the retracted would.
 CREATE FUNCTION comention.citation_contribution(pmids integer[], for_annotator smallint, of_retracted boolean DEFAULT false)
 RETURNS TABLE (annotator_id smallint, pmid integer, year smallint, drug_id integer, condition_id integer,
@@ -42,11 +43,11 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
     SELECT annotator_id, pmid, year, drug_id, condition_id, sentence_count, 1
     FROM cell
     UNION ALL
-    SELECT annotator_id, pmid, year, coalesce(drug_id, -1), coalesce(condition_id, -1),
+    SELECT annotator_id, pmid, 0::smallint, coalesce(drug_id, -1), coalesce(condition_id, -1),
            sum(sentence_count)::integer, count(*)::integer
     FROM cell
     WHERE drug_id <> 0 AND condition_id <> 0
-    GROUP BY annotator_id, pmid, year, GROUPING SETS ((drug_id), (condition_id), ())
+    GROUP BY annotator_id, pmid, GROUPING SETS ((drug_id), (condition_id), ())
     UNION ALL
     SELECT annotator_id, pmid, year, 0, 0, sentence_count, 1
     FROM counted

@@ -292,7 +292,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
     WHERE found.id IS NOT NULL
 $$;
 COMMENT ON FUNCTION analysis.top_conditions(text, integer, bigint, integer, integer, text, text, real) IS
-    'The conditions that stand in most citations with a drug, given by any spelling or CURIE, with all that analysis.cooccurrence says. Between years the statistics are of those years; with section (a label or NLM''s category), publication_type or min_score they are null';
+    'The conditions that stand in most citations with a drug, given by any spelling or CURIE, with all that analysis.cooccurrence says. Between years the statistics are of those years, and cooccurrence_score is null; with section (a label or NLM''s category), publication_type or min_score they are null';
 
 CREATE FUNCTION analysis.top_drugs(
     condition text, max_rows integer DEFAULT 20, min_sentences bigint DEFAULT 1, from_year integer DEFAULT NULL,
