@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotate.labels import LabelMap, Scheme, TagSet, name_labels, read_tags
+from annotate.weights import PICKLED_WEIGHTS, WEIGHTS, quantise, weight_files
 from comention.errors import AnnotatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
-WEIGHTS_INDEX, PICKLED_WEIGHTS = "model.safetensors.index.json", "pytorch_model.bin"
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 VOCABULARY, TOKENIZER_CONFIG = "vocab.txt", "tokenizer_config.json"
 OTHER_VOCABULARIES = ("vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model", "bpe.codes")
 """What transformers makes a tokenizer of where there is no ``tokenizer.json``."""
-SCALE = ".scale"
 SPECIAL_PIECES = 2
 """[CLS] and [SEP], which stand around every window."""
 UNSTATED_POSITIONS = 512
@@ -156,7 +155,7 @@ class TaggerFolder:
         if self.commit is not None:
             return self.commit
         digest = hashlib.sha256()
-        for path in (*_weight_files(self.path, allow_pickle=self.pickled), *_tokenizer_files(self.path)):
+        for path in (*weight_files(self.path, allow_pickle=self.pickled), *_tokenizer_files(self.path)):
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         return digest.hexdigest()[:16]
@@ -228,11 +227,11 @@ def open_folder(
     """
     label_map = label_map or LabelMap()
     tokenizer = [] if _tokenizer_files(path) else [TOKENIZER]
-    weights = [] if _weight_files(path, allow_pickle=True) else [WEIGHTS]
+    weights = [] if weight_files(path, allow_pickle=True) else [WEIGHTS]
     missing = [*([] if (path / CONFIG).is_file() else [CONFIG]), *tokenizer, *weights]
     if missing:
         raise AnnotatorError(f"the model folder {path} has no {' and no '.join(missing)}")
-    if not _weight_files(path, allow_pickle=allow_pickle):
+    if not weight_files(path, allow_pickle=allow_pickle):
         raise AnnotatorError(
             f"the weights in {path} are pickled ({PICKLED_WEIGHTS}), which can run code when they are read; if you trust "
             "their author, set COMENTION_ANNOTATE__ALLOW_PICKLE=true, else look for a revision with model.safetensors"
@@ -250,7 +249,7 @@ def open_folder(
         "names": names,
         "version": "0",
         "name": path.name,
-        "pickled": not _weight_files(path, allow_pickle=False),
+        "pickled": not weight_files(path, allow_pickle=False),
     }
     if _is_plain_bert(config):
         shape = BertShape.from_config(config, path / CONFIG)
@@ -342,84 +341,6 @@ def _tokenizer_files(path: Path) -> list[Path]:
         if (path / name).is_file():
             return [path / name]
     return [path / name for name in OTHER_VOCABULARIES if (path / name).is_file()]
-
-
-def _weight_files(path: Path, *, allow_pickle: bool) -> list[Path]:
-    """Return the files that hold the weights; none where there are none that may be read.
-
-    Raises:
-        AnnotatorError: the index of the files is broken, or names one that is missing.
-    """
-    if (path / WEIGHTS).is_file():
-        return [path / WEIGHTS]
-    index = path / WEIGHTS_INDEX
-    if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise AnnotatorError(f"{index} is not an index of weights: {error}") from error
-        missing = [name for name in names if not (path / name).is_file()]
-        if missing:
-            raise AnnotatorError(f"the model folder {path} has no {missing[0]}, which {WEIGHTS_INDEX} names")
-        return [path / name for name in names]
-    return [path / PICKLED_WEIGHTS] if allow_pickle and (path / PICKLED_WEIGHTS).is_file() else []
-
-
-def load_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, Tensor]:
-    """Load the weights of a model folder as fp32 tensors by name, int8 rows multiplied by their scale.
-
-    Raises:
-        AnnotatorError: a file is missing or cannot be read.
-    """
-    import torch
-
-    paths = _weight_files(folder, allow_pickle=allow_pickle)
-    if not paths:
-        raise AnnotatorError(f"the model folder {folder} has no {WEIGHTS}")
-    stored = {_modern_name(name): tensor for path in paths for name, tensor in _load_tensors(path).items()}
-    return {
-        name: tensor.float() * stored[name + SCALE][:, None] if tensor.dtype == torch.int8 else tensor.float()
-        for name, tensor in stored.items()
-        if not name.endswith(SCALE) and tensor.dtype != torch.int64
-    }
-
-
-def _load_tensors(path: Path) -> dict[str, Tensor]:
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.name == PICKLED_WEIGHTS:
-            return dict(torch.load(path, map_location="cpu", weights_only=True))
-        return load_file(path)
-    except (OSError, SafetensorError, pickle.UnpicklingError, EOFError) as error:
-        raise AnnotatorError(f"the weights {path} cannot be read: {error}") from error
-
-
-def _modern_name(name: str) -> str:
-    """Return a tensor's name as it is today: models converted from TensorFlow say gamma and beta."""
-    stem, _, last = name.rpartition(".")
-    if stem.endswith("LayerNorm"):
-        last = {"gamma": "weight", "beta": "bias"}.get(last, last)
-    return f"{stem}.{last}" if stem else last
-
-
-def quantise(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights with every matrix as int8 and one fp32 scale a row, symmetric around zero."""
-    import torch
-
-    stored: dict[str, Tensor] = {}
-    for name, tensor in weights.items():
-        if tensor.dim() != 2:
-            stored[name] = tensor.float().contiguous()
-            continue
-        scale = tensor.abs().amax(dim=1).clamp_min(1e-12) / 127
-        stored[name] = torch.round(tensor / scale[:, None]).clamp(-127, 127).to(torch.int8)
-        stored[name + SCALE] = scale.float()
-    return stored
 
 
 def save_folder(

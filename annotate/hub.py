@@ -12,17 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from annotate.folder import (
-    CONFIG,
-    OTHER_VOCABULARIES,
-    PICKLED_WEIGHTS,
-    TOKENIZER,
-    TOKENIZER_CONFIG,
-    VOCABULARY,
-    WEIGHTS,
-    WEIGHTS_INDEX,
-)
+from annotate.folder import CONFIG, OTHER_VOCABULARIES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY
 from annotate.labels import LabelMap
+from annotate.weights import PICKLED_WEIGHTS, WEIGHTS, WEIGHTS_INDEX
 from comention.errors import AnnotatorError
 
 HUB = "hf:"

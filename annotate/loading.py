@@ -8,9 +8,10 @@ import torch
 
 from annotate.cuda_encoder import CudaEncoder
 from annotate.encoder import PackedEncoder
-from annotate.folder import ModelFolder, TaggerFolder, TransformersFolder, load_weights
+from annotate.folder import ModelFolder, TaggerFolder, TransformersFolder
 from annotate.forward import Encoder
 from annotate.precision import ComputeSettings, resolve_device, resolve_precision, usable_cores
+from annotate.weights import load_weights
 from comention.errors import AnnotatorError
 
 

@@ -24,16 +24,7 @@ import torch
 from annotate.corpora import AnnotatedSentence, load_corpus
 from annotate.examples import PackedExamples, build_examples, pack_examples, plain_examples
 from annotate.fitting import Teaching, TrainingStep, fit, tag_probabilities
-from annotate.folder import (
-    CONFIG,
-    TOKENIZER,
-    BertShape,
-    Head,
-    ModelFolder,
-    head_tags,
-    load_weights,
-    save_folder,
-)
+from annotate.folder import CONFIG, TOKENIZER, BertShape, Head, ModelFolder, head_tags, save_folder
 from annotate.held_out import HeldOut
 from annotate.lexicon import NameFinder, load_typed_names
 from annotate.model_card import TrainingReport, write_card
@@ -43,6 +34,7 @@ from annotate.recipe import FitRecipe, Recipe, ReplacementRecipe
 from annotate.replacement import replace_entities
 from annotate.trainable import TrainableTagger
 from annotate.vocabulary import prune_vocabulary, text_lines
+from annotate.weights import load_weights
 from comention.errors import AnnotatorError
 from comention.types import Splitter
 

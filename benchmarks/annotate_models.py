@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from annotate.engine import BertAnnotator
-from annotate.folder import CONFIG, TOKENIZER, WEIGHTS, BertShape, Head, ModelFolder, load_weights, open_folder
+from annotate.folder import CONFIG, TOKENIZER, BertShape, Head, ModelFolder, open_folder
 from annotate.pieces import load_tokenizer, special_ids, word_starts
 from annotate.precision import ComputeSettings
+from annotate.weights import WEIGHTS, load_weights
 from annotate.windows import PackedWindows
 
 COMPACT = Path(__file__).parents[1] / "annotate" / "bundled" / "compact"

@@ -199,7 +199,7 @@ class Ours:
         import torch
 
         from annotate.cuda_encoder import CudaEncoder
-        from annotate.folder import load_weights
+        from annotate.weights import load_weights
 
         kept = self._annotator._encoder
         weights, found = load_weights(self._folder.path), []

@@ -16,32 +16,21 @@ With ``--home`` the database is kept and found again. ``--growth`` builds a tent
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import multiprocessing.synchronize
 import os
-import random
-import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 
-from benchmarks.store_corpus import BATCH, MENTIONS_A_CITATION, Corpus
-from benchmarks.store_load import check_load, load_corpus, load_owed, mentions_of
-from comention.types import Mention, SentenceAnnotation
-from pipeline.annotate_stage import FOLD_AFTER
-from storage.annotations import AnnotatedCitation, PendingCitation, list_pending, save_annotations
+from benchmarks.store_corpus import BATCH, MENTIONS_A_CITATION
+from benchmarks.store_home import Store, connect, open_store
+from benchmarks.store_load import mentions_of
+from benchmarks.store_questions import Times, ask, make_questions, percentiles, print_ranks
+from benchmarks.store_writers import write
 from storage.cooccurrence import fold_counts
-from storage.database import Database, parse_url
-from storage.embedded import EmbeddedPostgres
-from storage.migrate import upgrade
-from storage.names import NameTable
 
 GROUPS = ("queries", "write", "size", "layout")
 TARGETS = {
@@ -58,181 +47,13 @@ TARGET_BYTES = 120
 BYTES_FROM = 10_000_000
 """Mentions from which on the target for bytes holds."""
 
-CALLS = 80
-"""Calls of a question at each rank it is asked at."""
-
-SAVE_CITATIONS = 256
-"""Citations a transaction, as `annotate_pending` has it."""
-
-_QUERIES = {
-    "top": "SELECT * FROM analysis.top_conditions(%s)",
-    "pair": "SELECT * FROM analysis.pair(%s, %s)",
-    "evidence": "SELECT * FROM analysis.evidence(%s, %s)",
-    "suggest": "SELECT * FROM analysis.suggest(%s)",
-    "search": "SELECT * FROM analysis.search_sentences(%s)",
-}
 _COUNTED = (
     "citation_mentions", "annotation", "name", "concept", "cooccurrence_count", "cooccurrence_total", "cooccurrence_delta",
 )  # fmt: skip
 _BESIDE = ("citation", "section", "sentence", "sentence_text", "unindexed_citation")
 
-Questions = dict[str, dict[str, list[tuple[str, ...]]]]
-"""Question -> rank it is asked at -> arguments."""
-
-Times = dict[str, dict[str, list[float]]]
-"""The same with milliseconds."""
-
 Row = tuple[str, str, str, bool]
 """What, measured, target, met."""
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """A database with its corpus."""
-
-    database: Database
-    corpus: Corpus
-    home: Path
-
-
-@contextmanager
-def open_store(home: Path, mentions: int, processes: int) -> Iterator[Store]:
-    """Open the database of a home, and fill it where it is empty."""
-    citations = max(BATCH, round(mentions / MENTIONS_A_CITATION / BATCH) * BATCH)
-    with EmbeddedPostgres(home) as server:
-        database = Database(parse_url(server.url, connect_timeout=10))
-        try:
-            upgrade(database)
-            corpus = Corpus(citations)
-            with database.transaction() as connection:
-                found = connection.exec_driver_sql("SELECT count(*) FROM comention.citation").scalar_one()
-            if not found:
-                began = time.monotonic()
-                load_corpus(database, corpus, owed=0, processes=processes)
-                print(f"{mentions:,} mentions loaded in {time.monotonic() - began:,.0f} s", file=sys.stderr)
-                check_load(database, corpus)
-            elif found < citations:
-                raise SystemExit(f"{home} holds {found:,} citations, not the {citations:,} of --mentions {mentions}")
-            yield Store(database, corpus, home)
-        finally:
-            database.close()
-
-
-def connect(database: Database) -> psycopg.Connection[tuple[object, ...]]:
-    """A connection as a client has it: statements of its own, each a transaction."""
-    url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(url, autocommit=True)
-
-
-def make_questions(store: Store) -> Questions:
-    """What to ask, drawn by rank: the head, the middle and the rare end of what is in the counts."""
-    chance = random.Random(11)
-    with connect(store.database) as connection:
-        drugs, conditions = (
-            [str(row[0]) for row in connection.execute(
-                f"SELECT k.key FROM comention.cooccurrence_total t JOIN comention.concept k ON k.id = t.{one}_id "
-                f"WHERE t.{other}_id = 0 AND t.{one}_id > 0 ORDER BY t.citation_count DESC, k.id".encode()
-            )]
-            for one, other in (("drug", "condition"), ("condition", "drug"))
-        )  # fmt: skip
-        ranks: dict[str, Callable[[list[str]], list[str]]] = {
-            "head": lambda names: names[:20],
-            "middle": lambda names: names[len(names) // 50 : len(names) // 10],
-            "rare": lambda names: names[len(names) // 2 :],
-        }
-        questions: Questions = defaultdict(dict)
-        drawn: list[tuple[str, ...]]
-        known: list[tuple[str, ...]]
-        for rank, choose in ranks.items():
-            mine = chance.choices(choose(drugs), k=CALLS)
-            questions["top"][rank] = [(drug,) for drug in mine]
-        pairs = {
-            "head x head": ("head", "head"),
-            "head x rare": ("head", "rare"),
-            "middle x middle": ("middle", "middle"),
-            "rare x head": ("rare", "head"),
-        }
-        for rank, (first, second) in pairs.items():
-            drawn = list(
-                zip(
-                    chance.choices(ranks[first](drugs), k=CALLS),
-                    chance.choices(ranks[second](conditions), k=CALLS),
-                    strict=True,
-                )
-            )
-            questions["pair"][rank] = drawn
-            questions["evidence"][rank] = drawn
-        # Pairs that exist, of whatever rank: most of those drawn above from the rare end do not.
-        known = [
-            (str(row[0]), str(row[1]))
-            for row in connection.execute(
-                "SELECT d.key, k.key FROM comention.cooccurrence_total t TABLESAMPLE BERNOULLI (10) REPEATABLE (1) "
-                "JOIN comention.concept d ON d.id = t.drug_id JOIN comention.concept k ON k.id = t.condition_id "
-                "WHERE t.drug_id > 0 AND t.condition_id > 0 LIMIT 5000"
-            )
-        ]
-        questions["pair"]["known"] = questions["evidence"]["known"] = chance.choices(known, k=CALLS)
-    names = [name.text for name in store.corpus.names if name.label < 2]
-    for rank, choose in ranks.items():
-        questions["suggest"][rank] = [(chance.choice(choose(names))[: 1 + call % 8],) for call in range(CALLS)]
-    words = store.corpus.words
-    frequent, middle, rare = words[5:60], words[500:3000], words[20_000:]
-    batch = store.corpus.batch(0)
-    phrases = [" ".join(text.split("\n", 1)[1].rstrip(".").split(" ")[1:3]) for text in batch.texts]
-    questions["search"] = {
-        "frequent word": [(word,) for word in chance.choices(frequent, k=CALLS)],
-        "rare word": [(word,) for word in chance.choices(rare, k=CALLS)],
-        "two words": [
-            (f"{one} {two}",)
-            for one, two in zip(chance.choices(frequent, k=CALLS), chance.choices(middle, k=CALLS), strict=True)
-        ],
-        "phrase": [(f'"{phrase}"',) for phrase in chance.choices(phrases, k=CALLS)],
-    }
-    return questions
-
-
-def ask(
-    connection: psycopg.Connection[tuple[object, ...]],
-    questions: Questions,
-    *,
-    warm: bool = True,
-    until: Callable[[], bool] | None = None,
-) -> Times:
-    """Ask everything in a mixed order, once to warm up and once by the clock; with ``until``, again and again."""
-    everything = [
-        (kind, rank, call) for kind, ranks in questions.items() for rank, calls in ranks.items() for call in calls
-    ]
-    random.Random(5).shuffle(everything)
-    times: Times = defaultdict(lambda: defaultdict(list))
-    if warm:
-        for kind, _, call in everything:
-            connection.execute(_QUERIES[kind].encode(), call).fetchall()
-    while True:
-        for kind, rank, call in everything:
-            began = time.perf_counter()
-            connection.execute(_QUERIES[kind].encode(), call).fetchall()
-            times[kind][rank].append(1000 * (time.perf_counter() - began))
-            if until is not None and until():
-                return times
-        if until is None:
-            return times
-
-
-def percentiles(times: dict[str, list[float]]) -> tuple[float, float]:
-    """Median and 95th percentile over all ranks, in milliseconds."""
-    cuts = statistics.quantiles([value for values in times.values() for value in values], n=20, method="inclusive")
-    return cuts[9], cuts[18]
-
-
-def print_ranks(times: Times, title: str) -> None:
-    """Print median, 95th percentile and maximum of each question at each rank."""
-    print(f"\n{title:<34} {'calls':>6} {'p50 ms':>8} {'p95 ms':>8} {'max ms':>8}")
-    for kind, ranks in times.items():
-        for rank, values in ranks.items():
-            if len(values) < 2:
-                continue
-            p50, p95 = percentiles({rank: values})
-            print(f"  {kind:<10} {rank:<21} {len(values):6} {p50:8.2f} {p95:8.2f} {max(values):8.1f}")
 
 
 def judge_queries(times: Times) -> list[Row]:
@@ -244,151 +65,6 @@ def judge_queries(times: Times) -> list[Row]:
             rows.append((f"{title}, p50", f"{p50:.2f} ms", f"<= {target50:g} ms", p50 <= target50))
         rows.append((f"{title}, p95", f"{p95:.2f} ms", f"<= {target95:g} ms", p95 <= target95))
     return rows
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a writer did: mentions, seconds of the clock from the common start, seconds of processor time."""
-
-    mentions: int
-    seconds: float
-    processor: float
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Mentions a second: by the clock, and for two seconds of processor time, Postgres included."""
-
-    clock: float
-    cores: float
-
-
-def write(store: Store, mentions: int, *, beside: Callable[[Callable[[], bool]], None] | None = None) -> Speed:
-    """Annotate what is owed, in two processes, and return how fast; ``beside`` runs meanwhile."""
-    owed = max(2, round(mentions / MENTIONS_A_CITATION / BATCH))
-    with store.database.transaction() as connection:
-        known = connection.exec_driver_sql("SELECT count(*) FROM comention.citation").scalar_one()
-    numbers = list(range(known // BATCH, known // BATCH + owed))
-    load_owed(store.database, store.corpus, numbers)
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(3)
-    results: multiprocessing.Queue[Written | str] = context.Queue()
-    url = store.database.url.render_as_string(hide_password=False)
-    writers = [
-        context.Process(
-            target=_write, args=(url, store.corpus.citations, numbers[place::2], start, results), daemon=True
-        )
-        for place in range(2)
-    ]
-    for writer in writers:
-        writer.start()
-    start.wait()
-    before = postgres_seconds(store.home)
-    done: list[Written] = []
-
-    def finished() -> bool:
-        while not results.empty():
-            outcome = results.get()
-            if isinstance(outcome, str):
-                raise SystemExit(f"a writer failed: {outcome}")
-            done.append(outcome)
-        # Once one writer has ended, there is no longer what is to be measured beside.
-        return bool(done)
-
-    if beside is not None:
-        beside(finished)
-    while len(done) < 2:
-        outcome = results.get()
-        if isinstance(outcome, str):
-            raise SystemExit(f"a writer failed: {outcome}")
-        done.append(outcome)
-    # Backends that have ended are counted with the postmaster: ours are still there until the writers have closed them.
-    for writer in writers:
-        writer.join()
-    used = postgres_seconds(store.home) - before + sum(one.processor for one in done)
-    written = sum(one.mentions for one in done)
-    return Speed(written / max(one.seconds for one in done), 2 * written / used)
-
-
-def postgres_seconds(home: Path) -> float:
-    """Processor time of the Postgres in a home, and of its backends that have ended."""
-    (pid_file,) = home.rglob("postmaster.pid")
-    postmaster = pid_file.read_text().split()[0]
-    total = 0
-    for pid in [postmaster, *Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += sum(map(int, fields[11 : 15 if pid == postmaster else 13]))
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def _write(
-    url: str,
-    citations: int,
-    numbers: list[int],
-    start: multiprocessing.synchronize.Barrier,
-    results: multiprocessing.Queue[Written | str],
-) -> None:
-    try:
-        database = Database(parse_url(url, connect_timeout=10))
-        corpus = Corpus(citations)
-        with database.transaction() as connection:
-            annotator_id = int(
-                connection.exec_driver_sql("SELECT id FROM comention.annotator WHERE promoted").scalar_one()
-            )
-        portions = list(_annotated(database, annotator_id, corpus, numbers))
-        names = NameTable(database)
-        start.wait()
-        used = time.process_time()
-        began = folded = time.monotonic()
-        mentions = 0
-        for portion in portions:
-            mentions += save_annotations(database, annotator_id, names, portion).mentions
-            if time.monotonic() - folded > FOLD_AFTER:
-                fold_counts(database)
-                folded = time.monotonic()
-        fold_counts(database)
-        results.put(Written(mentions, time.monotonic() - began, time.process_time() - used))
-        database.close()
-    except BaseException as error:
-        start.abort()
-        results.put(f"{type(error).__name__}: {error}")
-        raise
-
-
-def _annotated(
-    database: Database, annotator_id: int, corpus: Corpus, numbers: list[int]
-) -> Iterator[list[AnnotatedCitation]]:
-    """What an annotator would return for batches, in portions of a transaction."""
-    for number in numbers:
-        batch = corpus.batch(number)
-        found = dict(zip(batch.pmids, mentions_of(corpus, batch), strict=True))
-        after = batch.pmids[0] - 1
-        while after < batch.pmids[-1]:
-            pending = [
-                one
-                for one in list_pending(database, annotator_id, after_pmid=after, limit=SAVE_CITATIONS)
-                if one.pmid in found
-            ]
-            if not pending:
-                break
-            yield [_answer(corpus, one, found[one.pmid]) for one in pending]
-            after = pending[-1].pmid
-
-
-def _answer(
-    corpus: Corpus, pending: PendingCitation, found: tuple[list[int], list[int], list[int], list[int], list[float]]
-) -> AnnotatedCitation:
-    by_sentence: dict[int, list[Mention]] = defaultdict(list)
-    for ordinal, start, end, name, score in zip(*found, strict=True):
-        label = corpus.labels[corpus.names[name - 1].label]
-        by_sentence[ordinal].append(Mention(start_char=start, end_char=end, label=label, score=score))
-    return AnnotatedCitation(
-        pending=pending,
-        results=tuple(SentenceAnnotation(mentions=tuple(by_sentence[ordinal])) for ordinal in pending.ordinals),
-    )
 
 
 def measure_size(store: Store) -> float:

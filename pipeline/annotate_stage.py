@@ -52,6 +52,7 @@ def annotate_pending(
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as writer,
     ):
         writing: Future[AnnotationCounts] | None = None
+        folding: Future[int] | None = None
         reading = reader.submit(list_pending, database, annotator_id, limit=batch_citations)
         folded_at = time.monotonic()
         while True:
@@ -67,11 +68,19 @@ def annotate_pending(
                 break
             writing = writer.submit(save_annotations, database, annotator_id, names, annotated)
             if time.monotonic() - folded_at > FOLD_AFTER:
-                writer.submit(fold_counts, database)
+                _raise_failure(folding)
+                folding = writer.submit(fold_counts, database)
                 folded_at = time.monotonic()
+        _raise_failure(folding)
     fold_counts(database)
     index_sentences(database)
     return total
+
+
+def _raise_failure(folding: Future[int] | None) -> None:
+    """Wait for a folding that was begun seconds ago; raise what it failed by."""
+    if folding is not None:
+        folding.result()
 
 
 def _settle(

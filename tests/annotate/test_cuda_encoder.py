@@ -16,7 +16,8 @@ from annotate.cuda_attention import choose_attention, efficient_attention, flash
 from annotate.cuda_encoder import CudaEncoder
 from annotate.encoder import PackedEncoder
 from annotate.engine import BertAnnotator
-from annotate.folder import load_weights, open_folder
+from annotate.folder import open_folder
+from annotate.weights import load_weights
 from annotate.windows import PackedWindows
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings

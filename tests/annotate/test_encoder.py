@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from annotate import encoder
 from annotate.decode import TagDecoder
 from annotate.encoder import PackedEncoder
-from annotate.folder import load_weights, open_folder
+from annotate.folder import open_folder
 from annotate.labels import Scheme, TagSet
+from annotate.weights import load_weights
 from tests.annotate.models import SPECIAL, TAGS, make_tokenizer, packed_rows, write_hub_folder
 
 CLS, SEP = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")

@@ -16,7 +16,8 @@ from safetensors.torch import save
 
 from annotate import engine, loading
 from annotate.engine import BertAnnotator
-from annotate.folder import load_weights, open_folder
+from annotate.folder import open_folder
+from annotate.weights import load_weights
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from comention.types import AnnotationStatus, Annotator, SentenceAnnotation

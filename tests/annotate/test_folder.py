@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from annotate.engine import BertAnnotator
-from annotate.folder import WEIGHTS, ModelFolder, TransformersFolder, load_weights, open_folder, quantise
+from annotate.folder import ModelFolder, TransformersFolder, open_folder
+from annotate.weights import WEIGHTS, load_weights, quantise
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from tests.annotate.models import make_shape, make_tokenizer, write_hub_folder

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from annotate.engine import BertAnnotator
-from annotate.folder import Head, ModelFolder, head_tags, load_weights, open_folder, save_folder
+from annotate.folder import Head, ModelFolder, head_tags, open_folder, save_folder
 from annotate.registry import load_annotator
+from annotate.weights import load_weights
 from comention.settings import AnnotateSettings
 from comention.types import Annotator
 from tests.annotate.models import lexicon_weights, make_shape, make_tokenizer, packed_rows

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from annotate.folder import load_weights, open_folder
+from annotate.folder import open_folder
 from annotate.hub import HUB_ANNOTATORS, fetch_model
 from annotate.registry import list_annotators
+from annotate.weights import load_weights
 from comention.errors import AnnotatorError
 from tests.annotate.models import lexicon_weights, make_shape, make_tokenizer, write_hub_folder
 from tests.conftest import Outcome, run_command

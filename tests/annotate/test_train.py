@@ -9,11 +9,12 @@ import torch
 
 from annotate.corpora import load_corpus
 from annotate.evaluate import evaluate
-from annotate.folder import WEIGHTS, open_folder
+from annotate.folder import open_folder
 from annotate.recipe import Recipe
 from annotate.registry import load_annotator
 from annotate.train import TrainingStep, train
 from annotate.trainable import TrainableTagger
+from annotate.weights import WEIGHTS
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
 from tests.annotate.models import make_shape, make_tokenizer, write_hub_folder

@@ -28,39 +28,6 @@ COMMENT ON COLUMN analysis.sentence.end_char IS 'One past its last character in 
 COMMENT ON COLUMN analysis.sentence.text IS 'The sentence';
 COMMENT ON COLUMN analysis.sentence.section_category IS 'What NLM takes the section for: BACKGROUND, OBJECTIVE, METHODS, RESULTS or CONCLUSIONS; null where it says nothing';
 
-CREATE VIEW analysis.mention AS
-    SELECT s.pmid::bigint * 100000 + s.ordinal AS sentence_id,
-           m.pmid,
-           l.name AS label,
-           u.start_char,
-           u.end_char,
-           substr(c.text, s.start_char + u.start_char + 1, u.end_char - u.start_char) AS text,
-           n.text AS name,
-           k.key AS concept,
-           u.score,
-           a.name AS annotator
-    FROM comention.citation_mentions m
-    JOIN comention.annotator a ON a.id = m.annotator_id
-    CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
-        AS u (sentence_ordinal, start_char, end_char, name_id, score)
-    JOIN comention.sentence s ON s.pmid = m.pmid AND s.ordinal = u.sentence_ordinal
-    JOIN comention.citation c ON c.pmid = m.pmid
-    JOIN comention.name n ON n.id = u.name_id
-    JOIN comention.label l ON l.id = n.label_id
-    JOIN comention.concept k ON k.id = n.concept_id
-    WHERE a.promoted;
-COMMENT ON VIEW analysis.mention IS 'One row a mention that the promoted annotator found';
-COMMENT ON COLUMN analysis.mention.sentence_id IS 'The sentence it stands in';
-COMMENT ON COLUMN analysis.mention.pmid IS 'The citation it stands in';
-COMMENT ON COLUMN analysis.mention.label IS 'Drug, Condition, Sequence, Cell, Protein, Gene, Taxon or Chemical';
-COMMENT ON COLUMN analysis.mention.start_char IS 'First character in the sentence, counted from 0 in Unicode code points';
-COMMENT ON COLUMN analysis.mention.end_char IS 'One past its last character in the sentence';
-COMMENT ON COLUMN analysis.mention.text IS 'The mention as it is written';
-COMMENT ON COLUMN analysis.mention.name IS 'The mention with case, hyphens, Greek letters and plural folded';
-COMMENT ON COLUMN analysis.mention.concept IS 'What is meant: a CURIE such as mesh:D010770, or the name where no terminology knows it';
-COMMENT ON COLUMN analysis.mention.score IS 'The annotator''s confidence, 0 to 1';
-COMMENT ON COLUMN analysis.mention.annotator IS 'Name of the annotator';
-
 CREATE VIEW analysis.annotator_mention AS
     SELECT s.pmid::bigint * 100000 + s.ordinal AS sentence_id,
            m.pmid,
@@ -72,7 +39,8 @@ CREATE VIEW analysis.annotator_mention AS
            k.key AS concept,
            u.score,
            a.name AS annotator,
-           a.id::integer AS annotator_id
+           a.id::integer AS annotator_id,
+           a.promoted
     FROM comention.citation_mentions m
     JOIN comention.annotator a ON a.id = m.annotator_id
     CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
@@ -94,6 +62,23 @@ COMMENT ON COLUMN analysis.annotator_mention.concept IS 'What is meant: a CURIE 
 COMMENT ON COLUMN analysis.annotator_mention.score IS 'The annotator''s confidence, 0 to 1';
 COMMENT ON COLUMN analysis.annotator_mention.annotator IS 'Name of the annotator';
 COMMENT ON COLUMN analysis.annotator_mention.annotator_id IS 'Its number, as in analysis.annotator';
+COMMENT ON COLUMN analysis.annotator_mention.promoted IS 'Whether the default views show it';
+
+CREATE VIEW analysis.mention AS
+    SELECT sentence_id, pmid, label, start_char, end_char, text, name, concept, score, annotator
+    FROM analysis.annotator_mention
+    WHERE promoted;
+COMMENT ON VIEW analysis.mention IS 'One row a mention that the promoted annotator found';
+COMMENT ON COLUMN analysis.mention.sentence_id IS 'The sentence it stands in';
+COMMENT ON COLUMN analysis.mention.pmid IS 'The citation it stands in';
+COMMENT ON COLUMN analysis.mention.label IS 'Drug, Condition, Sequence, Cell, Protein, Gene, Taxon or Chemical';
+COMMENT ON COLUMN analysis.mention.start_char IS 'First character in the sentence, counted from 0 in Unicode code points';
+COMMENT ON COLUMN analysis.mention.end_char IS 'One past its last character in the sentence';
+COMMENT ON COLUMN analysis.mention.text IS 'The mention as it is written';
+COMMENT ON COLUMN analysis.mention.name IS 'The mention with case, hyphens, Greek letters and plural folded';
+COMMENT ON COLUMN analysis.mention.concept IS 'What is meant: a CURIE such as mesh:D010770, or the name where no terminology knows it';
+COMMENT ON COLUMN analysis.mention.score IS 'The annotator''s confidence, 0 to 1';
+COMMENT ON COLUMN analysis.mention.annotator IS 'Name of the annotator';
 
 -- Every measure of one pair: the functions of statistics.sql with what they share computed once, and none that is not asked for.
 -- Put side by side as calls they come to thousands of operations a row. Tests hold the two against each other.

@@ -571,7 +571,7 @@ BEGIN
                AND t.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
             WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name)
             ORDER BY t.citation_count DESC NULLS LAST, w.id
-            LIMIT 3 * max_rows
+            LIMIT 3 * max_rows::bigint
         ) f;
     END IF;
     FOR attempt IN 1..2 LOOP

@@ -1,0 +1,119 @@
+"""What is counted: co-occurrences per year and over all years, changes not yet folded, and what was counted before."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from storage.schema.base import metadata
+from storage.schema.mentions import annotator
+
+
+def _cell_columns() -> list[Column[int]]:
+    return [
+        Column("annotator_id", SmallInteger, nullable=False),
+        Column(
+            "drug_id",
+            Integer,
+            nullable=False,
+            comment="concept; 0 stands for any or none, -1 for all that it is paired with",
+        ),
+        Column(
+            "condition_id",
+            Integer,
+            nullable=False,
+            comment="concept; 0 stands for any or none, -1 for all that it is paired with",
+        ),
+        Column("year", SmallInteger, nullable=False, comment="of publication; 0 where unknown"),
+        Column("sentence_count", BigInteger, nullable=False),
+        Column("citation_count", BigInteger, nullable=False),
+    ]
+
+
+cooccurrence_count = Table(
+    "cooccurrence_count",
+    metadata,
+    *_cell_columns(),
+    PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", "year"),
+    CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
+    comment="Pairs, their margins (0 or -1 on one side) and the whole (on both), per year; the truth is this plus the deltas.",
+)
+
+cooccurrence_total = Table(
+    "cooccurrence_total",
+    metadata,
+    *(column for column in _cell_columns() if column.name != "year"),
+    PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id"),
+    CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
+    # In the order in which the partners of a drug and of a condition, and all pairs, are asked for.
+    Index(
+        "ix_cooccurrence_total_drug",
+        "annotator_id",
+        "drug_id",
+        text("citation_count DESC"),
+        text("sentence_count DESC"),
+        "condition_id",
+    ),
+    Index(
+        "ix_cooccurrence_total_condition",
+        "annotator_id",
+        "condition_id",
+        text("citation_count DESC"),
+        text("sentence_count DESC"),
+        "drug_id",
+    ),
+    Index(
+        "ix_cooccurrence_total_pair",
+        "annotator_id",
+        text("citation_count DESC"),
+        text("sentence_count DESC"),
+        postgresql_where=text("drug_id > 0 AND condition_id > 0"),
+    ),
+    comment="The same over all years: what the ranking of pairs reads; the truth is this plus the deltas.",
+)
+
+cooccurrence_delta = Table(
+    "cooccurrence_delta",
+    metadata,
+    *_cell_columns(),
+    Index(None, "annotator_id", "drug_id", "condition_id"),
+    Index(None, "annotator_id", "condition_id", "drug_id"),
+    comment="Changes not yet folded into the counts; appended by the transaction that makes the change.",
+)
+
+past_contribution = Table(
+    "past_contribution",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("pmid", Integer, nullable=False),
+    Column("annotator_id", SmallInteger, ForeignKey(annotator.c.id), nullable=False),
+    Column("counted_since", DateTime(timezone=True), nullable=False),
+    Column("counted_until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False, comment="why it no longer counts, or counts otherwise"),
+    Column("year", SmallInteger, nullable=False),
+    Column("drug_ids", ARRAY(Integer), nullable=False, comment="concepts, as in the counts; the arrays go in step"),
+    Column("condition_ids", ARRAY(Integer), nullable=False),
+    Column("sentence_counts", ARRAY(Integer), nullable=False),
+    CheckConstraint(
+        "reason IN ('revision', 'retraction', 'deletion', 'removal', 're-annotation', 're-linking', 'correction')",
+        name="reason",
+    ),
+    CheckConstraint("counted_since <= counted_until", name="interval"),
+    Index(None, "annotator_id", "counted_until"),
+    Index(None, "pmid", "annotator_id"),
+    comment="What a citation contributed to the counts before a change; from it the counts of an earlier time are told.",
+)
