@@ -277,7 +277,7 @@ def _make_counts(database: Database, pool: multiprocessing.pool.Pool, corpus: Co
         )
         connection.execute(
             "CREATE UNLOGGED TABLE comention.made_part AS SELECT annotator_id, drug_id, condition_id, year, sentence_count, "
-            "citation_count FROM comention.cooccurrence_count WITH NO DATA"
+            "citation_count, pair_count FROM comention.cooccurrence_count WITH NO DATA"
         )
     batches = corpus.citations // BATCH
     chunks = [range(first, min(first + CHUNK, batches)) for first in range(0, batches, CHUNK)]
@@ -289,13 +289,15 @@ def _make_counts(database: Database, pool: multiprocessing.pool.Pool, corpus: Co
         connection.execute("SET synchronous_commit = off")
         connection.execute(
             "INSERT INTO comention.cooccurrence_count "
-            "(annotator_id, drug_id, condition_id, year, sentence_count, citation_count) "
-            "SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count), sum(citation_count) "
+            "(annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count) "
+            "SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count), sum(citation_count), sum(pair_count) "
             "FROM comention.made_part GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )
         connection.execute(
-            "INSERT INTO comention.cooccurrence_total (annotator_id, drug_id, condition_id, sentence_count, citation_count) "
-            "SELECT annotator_id, drug_id, condition_id, sum(sentence_count), sum(citation_count) "
+            "INSERT INTO comention.cooccurrence_total "
+            "(annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count) "
+            "SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), "
+            "sum(sentence_count), sum(citation_count), sum(pair_count) "
             "FROM comention.cooccurrence_count GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         connection.execute("DROP TABLE comention.made_part")
@@ -308,7 +310,7 @@ def _count_part(numbers: range) -> None:
     assert isinstance(connection, psycopg.Connection)
     pmids = np.concatenate([corpus.pmids_of(number) for number in numbers]).tolist()
     connection.execute(
-        "INSERT INTO comention.made_part SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count "
-        "FROM comention.contribution(%s::integer[], %s::smallint)",
+        "INSERT INTO comention.made_part SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, "
+        "pair_count FROM comention.contribution(%s::integer[], %s::smallint)",
         [pmids, _STARTED["annotator"]],
     )

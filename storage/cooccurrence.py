@@ -13,23 +13,25 @@ from storage.database import Database
 Reason = Literal["revision", "retraction", "deletion", "removal", "re-annotation", "re-linking", "correction"]
 """Why citations count otherwise from now on; kept, so that the counts of an earlier time can be told."""
 
-VACUUM_FROM = 20_000
+VACUUM_FROM = 5_000
 """Deltas from which on folding leaves so many dead rows that readers would notice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """A cell whose count differs from a recount. As drug or condition, 0 stands for any and -1 for all that it is paired with.
+    """A cell whose counts differ from a recount. As drug or condition, 0 stands for any.
 
-    ``year`` is None for a count over all years, 0 for citations without a year; counts are (sentences, citations).
+    ``year`` is None for all years, 0 for citations without a year. ``what`` says what is counted: sentences, citations and
+    pairs (None where the cell is a pair itself), or the first and the last year.
     """
 
     annotator_id: int
     drug_id: int
     condition_id: int
     year: int | None
-    counted: tuple[int, int]
-    recounted: tuple[int, int]
+    what: str
+    counted: tuple[int | None, ...]
+    recounted: tuple[int | None, ...]
 
 
 def take_out_counts(
@@ -91,41 +93,46 @@ def find_drift(database: Database, *, sample: int | None = None) -> list[Drift]:
             text(
                 f"""
                 WITH recount AS MATERIALIZED (
-                    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count
+                    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
                     FROM comention.contribution({pmids}, NULL)
                     WHERE CAST(:drugs AS integer[]) IS NULL OR drug_id = ANY (:drugs)
-                ), cell AS (
-                    SELECT annotator_id, drug_id, condition_id, year::integer AS year, sentence_count, citation_count
+                ), counted AS (
+                    SELECT annotator_id, drug_id, condition_id, year::integer AS year,
+                           ARRAY[sentence_count, citation_count, pair_count] AS counts
                     FROM comention.cooccurrence_cell
                     UNION ALL
-                    SELECT annotator_id, drug_id, condition_id, NULL, sum(sentence_count), sum(citation_count)
+                    SELECT annotator_id, drug_id, condition_id, -1,
+                           ARRAY[sum(sentence_count), sum(citation_count), sum(pair_count)]::bigint[]
                     FROM comention.cooccurrence_total_part
                     GROUP BY annotator_id, drug_id, condition_id
                     HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0
                 ), truth AS (
-                    SELECT annotator_id, drug_id, condition_id, year::integer AS year, sentence_count, citation_count
+                    SELECT annotator_id, drug_id, condition_id, year::integer AS year,
+                           ARRAY[sentence_count, citation_count, pair_count] AS counts
                     FROM recount
                     UNION ALL
-                    SELECT annotator_id, drug_id, condition_id, NULL, sum(sentence_count), sum(citation_count)
+                    SELECT annotator_id, drug_id, condition_id, -1,
+                           ARRAY[sum(sentence_count), sum(citation_count), sum(pair_count)]::bigint[]
                     FROM recount
                     GROUP BY annotator_id, drug_id, condition_id
+                ), ends AS (
+                    -- Folded totals keep the first and last year of the folded counts.
+                    SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)) AS first, max(nullif(year, 0)) AS last
+                    FROM comention.cooccurrence_count
+                    GROUP BY annotator_id, drug_id, condition_id
                 )
-                SELECT annotator_id, drug_id, condition_id, nullif(year, -1) AS year,
-                       coalesce(c.sentence_count, 0)::bigint AS counted_sentences,
-                       coalesce(c.citation_count, 0)::bigint AS counted_citations,
-                       coalesce(r.sentence_count, 0)::bigint AS recounted_sentences,
-                       coalesce(r.citation_count, 0)::bigint AS recounted_citations
-                FROM (
-                    SELECT annotator_id, drug_id, condition_id, coalesce(year, -1) AS year, sentence_count, citation_count
-                    FROM cell
-                    WHERE CAST(:drugs AS integer[]) IS NULL OR drug_id = ANY (:drugs)
-                ) c
-                FULL JOIN (
-                    SELECT annotator_id, drug_id, condition_id, coalesce(year, -1) AS year, sentence_count, citation_count
-                    FROM truth
-                ) r USING (annotator_id, drug_id, condition_id, year)
-                WHERE c.sentence_count IS DISTINCT FROM r.sentence_count
-                   OR c.citation_count IS DISTINCT FROM r.citation_count
+                SELECT annotator_id, drug_id, condition_id, nullif(year, -1) AS year, 'sentences, citations and pairs' AS what,
+                       c.counts AS counted, r.counts AS recounted
+                FROM (SELECT * FROM counted WHERE CAST(:drugs AS integer[]) IS NULL OR drug_id = ANY (:drugs)) c
+                FULL JOIN truth r USING (annotator_id, drug_id, condition_id, year)
+                WHERE c.counts IS DISTINCT FROM r.counts
+                UNION ALL
+                SELECT annotator_id, drug_id, condition_id, NULL, 'first and last year',
+                       ARRAY[t.first_year, t.last_year], ARRAY[e.first, e.last]
+                FROM comention.cooccurrence_total t
+                JOIN ends e USING (annotator_id, drug_id, condition_id)
+                WHERE (t.first_year, t.last_year) IS DISTINCT FROM (e.first, e.last)
+                  AND (CAST(:drugs AS integer[]) IS NULL OR drug_id = ANY (:drugs))
                 ORDER BY annotator_id, drug_id, condition_id, year
                 """  # noqa: S608 - our own parts
             ),
@@ -137,8 +144,9 @@ def find_drift(database: Database, *, sample: int | None = None) -> list[Drift]:
                 drug_id=row.drug_id,
                 condition_id=row.condition_id,
                 year=row.year,
-                counted=(row.counted_sentences, row.counted_citations),
-                recounted=(row.recounted_sentences, row.recounted_citations),
+                what=row.what,
+                counted=tuple(row.counted or ()),
+                recounted=tuple(row.recounted or ()),
             )
             for row in rows
         ]

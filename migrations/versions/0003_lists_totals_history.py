@@ -18,12 +18,8 @@ branch_labels = None
 depends_on = None
 
 SQL = Path(__file__).parent.parent / "sql"
-CELL = "concept; 0 stands for any or none, -1 for all that it is paired with"
-CELL_BEFORE = "concept; 0 stands for any"
-COUNTS = (
-    "Pairs, their margins (0 or -1 on one side) and the whole (on both), per year; the truth is this plus the deltas."
-)
-COUNTS_BEFORE = "Pairs, their margins (one side 0) and the whole (both 0), per year; the truth is this plus the deltas."
+CELL = "concept; 0 stands for any"
+PAIRS = "of a margin: the pairs of its citations, each citation's counted"
 DELTAS = "Changes not yet folded into the counts; appended by the transaction that makes the change."
 DELTAS_BEFORE = "Changes not yet folded into cooccurrence_count; appended by the transaction that makes the change."
 
@@ -137,7 +133,7 @@ def upgrade() -> None:
         "Offsets into the citation's text, which holds the words; a trigger refuses what does not lie inside it.",
         schema="comention",
     )
-    _run("0003/functions.sql", "0003/roles.sql")
+    _run("0003/ranking.sql", "0003/sentences.sql", "0003/history.sql", "0003/roles.sql")
 
 
 def _create_search_tables() -> None:
@@ -178,9 +174,7 @@ def _create_search_tables() -> None:
 
 def _create_count_tables() -> None:
     for table in ("cooccurrence_count", "cooccurrence_delta"):
-        for column in ("drug_id", "condition_id"):
-            op.alter_column(table, column, schema="comention", comment=CELL, existing_comment=CELL_BEFORE)
-    op.create_table_comment("cooccurrence_count", COUNTS, existing_comment=COUNTS_BEFORE, schema="comention")
+        op.add_column(table, sa.Column("pair_count", sa.BigInteger(), nullable=True, comment=PAIRS), schema="comention")
     op.create_table_comment("cooccurrence_delta", DELTAS, existing_comment=DELTAS_BEFORE, schema="comention")
     # A delta is told from no other: its number and the index of the numbers took time at every write.
     op.drop_column("cooccurrence_delta", "id", schema="comention")
@@ -198,8 +192,11 @@ def _create_count_tables() -> None:
         sa.Column("annotator_id", sa.SmallInteger(), nullable=False),
         sa.Column("drug_id", sa.Integer(), nullable=False, comment=CELL),
         sa.Column("condition_id", sa.Integer(), nullable=False, comment=CELL),
+        sa.Column("first_year", sa.SmallInteger(), nullable=True, comment="of publication; null where all are unknown"),
+        sa.Column("last_year", sa.SmallInteger(), nullable=True),
         sa.Column("sentence_count", sa.BigInteger(), nullable=False),
         sa.Column("citation_count", sa.BigInteger(), nullable=False),
+        sa.Column("pair_count", sa.BigInteger(), nullable=True, comment=PAIRS),
         sa.CheckConstraint(
             "sentence_count >= 0 AND citation_count >= 0", name=op.f("ck_cooccurrence_total_not_negative")
         ),
@@ -294,11 +291,9 @@ def downgrade() -> None:
         schema="comention",
     )
     op.create_primary_key(op.f("pk_cooccurrence_delta"), "cooccurrence_delta", ["id"], schema="comention")
-    op.create_table_comment("cooccurrence_count", COUNTS_BEFORE, existing_comment=COUNTS, schema="comention")
     op.create_table_comment("cooccurrence_delta", DELTAS_BEFORE, existing_comment=DELTAS, schema="comention")
     for table in ("cooccurrence_count", "cooccurrence_delta"):
-        for column in ("drug_id", "condition_id"):
-            op.alter_column(table, column, schema="comention", comment=CELL_BEFORE, existing_comment=CELL)
+        op.drop_column(table, "pair_count", schema="comention")
     op.drop_table("sentence_text", schema="comention")
     op.drop_table("unindexed_citation", schema="comention")
     _restore_sentences_and_mentions()

@@ -36,7 +36,7 @@ def verify(sample: int | None, as_json: bool) -> None:
             console.print(
                 f"annotator {cell.annotator_id}, drug {cell.drug_id}, condition {cell.condition_id}, "
                 f"{'all years' if cell.year is None else f'year {cell.year}'}: "
-                f"{cell.counted} sentences and citations counted, {cell.recounted} on a recount",
+                f"{cell.what} are {cell.counted or 'not there'}, on a recount {cell.recounted or 'not there'}",
                 markup=False,
             )
         agrees = (

@@ -23,25 +23,25 @@ from storage.schema.base import metadata
 from storage.schema.mentions import annotator
 
 
-def _cell_columns() -> list[Column[int]]:
+def _key_columns() -> list[Column[int]]:
     return [
         Column("annotator_id", SmallInteger, nullable=False),
-        Column(
-            "drug_id",
-            Integer,
-            nullable=False,
-            comment="concept; 0 stands for any or none, -1 for all that it is paired with",
-        ),
-        Column(
-            "condition_id",
-            Integer,
-            nullable=False,
-            comment="concept; 0 stands for any or none, -1 for all that it is paired with",
-        ),
-        Column("year", SmallInteger, nullable=False, comment="of publication; 0 where unknown"),
+        Column("drug_id", Integer, nullable=False, comment="concept; 0 stands for any"),
+        Column("condition_id", Integer, nullable=False, comment="concept; 0 stands for any"),
+    ]
+
+
+def _count_columns() -> list[Column[int]]:
+    return [
         Column("sentence_count", BigInteger, nullable=False),
         Column("citation_count", BigInteger, nullable=False),
+        Column("pair_count", BigInteger, comment="of a margin: the pairs of its citations, each citation's counted"),
     ]
+
+
+def _cell_columns() -> list[Column[int]]:
+    year: Column[int] = Column("year", SmallInteger, nullable=False, comment="of publication; 0 where unknown")
+    return [*_key_columns(), year, *_count_columns()]
 
 
 cooccurrence_count = Table(
@@ -50,13 +50,16 @@ cooccurrence_count = Table(
     *_cell_columns(),
     PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", "year"),
     CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
-    comment="Pairs, their margins (0 or -1 on one side) and the whole (on both), per year; the truth is this plus the deltas.",
+    comment="Pairs, their margins (one side 0) and the whole (both 0), per year; the truth is this plus the deltas.",
 )
 
 cooccurrence_total = Table(
     "cooccurrence_total",
     metadata,
-    *(column for column in _cell_columns() if column.name != "year"),
+    *_key_columns(),
+    Column("first_year", SmallInteger, comment="of publication; null where all are unknown"),
+    Column("last_year", SmallInteger),
+    *_count_columns(),
     PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id"),
     CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
     # In the order in which the partners of a drug and of a condition, and all pairs, are asked for.

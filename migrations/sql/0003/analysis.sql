@@ -181,26 +181,19 @@ CREATE VIEW analysis.cooccurrence AS
         ) cell
     ) years
     CROSS JOIN LATERAL (
-        SELECT sum(sentence_count) FILTER (WHERE condition_id = 0)::bigint AS n,
-               sum(citation_count) FILTER (WHERE condition_id = 0)::bigint AS c,
-               sum(citation_count) FILTER (WHERE condition_id = -1)::bigint AS w
+        SELECT sum(sentence_count)::bigint AS n, sum(citation_count)::bigint AS c, sum(pair_count)::bigint AS w
         FROM comention.cooccurrence_total_part
-        WHERE annotator_id = p.annotator_id AND drug_id = p.drug_id AND condition_id = ANY ('{0,-1}')
+        WHERE annotator_id = p.annotator_id AND drug_id = p.drug_id AND condition_id = 0
     ) x
     CROSS JOIN LATERAL (
-        SELECT sum(sentence_count) FILTER (WHERE drug_id = 0)::bigint AS n,
-               sum(citation_count) FILTER (WHERE drug_id = 0)::bigint AS c,
-               sum(citation_count) FILTER (WHERE drug_id = -1)::bigint AS w
+        SELECT sum(sentence_count)::bigint AS n, sum(citation_count)::bigint AS c, sum(pair_count)::bigint AS w
         FROM comention.cooccurrence_total_part
-        WHERE annotator_id = p.annotator_id AND condition_id = p.condition_id AND drug_id = ANY ('{0,-1}')
+        WHERE annotator_id = p.annotator_id AND drug_id = 0 AND condition_id = p.condition_id
     ) y
     CROSS JOIN (
-        SELECT sum(sentence_count) FILTER (WHERE drug_id = 0)::bigint AS n,
-               sum(citation_count) FILTER (WHERE drug_id = 0)::bigint AS c,
-               sum(citation_count) FILTER (WHERE drug_id = -1)::bigint AS w
+        SELECT sum(sentence_count)::bigint AS n, sum(citation_count)::bigint AS c, sum(pair_count)::bigint AS w
         FROM comention.cooccurrence_total_part
-        WHERE annotator_id = (SELECT analysis.promoted_annotator())
-          AND (drug_id = 0 AND condition_id = 0 OR drug_id = -1 AND condition_id = -1)
+        WHERE annotator_id = (SELECT analysis.promoted_annotator()) AND drug_id = 0 AND condition_id = 0
     ) z
     CROSS JOIN LATERAL comention.associate(
         p.drug, p.condition, p.sentence_count, p.citation_count, years.first_year, years.last_year,

@@ -3,13 +3,12 @@
 
 -- What each of the given citations contributes, by cell: in how many of its sentences drug and condition stand together.
 -- A cell with drug_id = 0 or condition_id = 0 is a margin: the sentences that mention the other, whatever else they mention;
--- with both 0, the sentences that were annotated. With -1 it is the sum over the pairs of the other, as STRING's score needs:
--- its citation_count is how many pairs a citation has, where that of every other cell is 1. These sums are not told apart by
--- year (theirs is 0): by year they would be as many again as all other margins.
+-- with both 0, the sentences that were annotated. A margin says too how many pairs the citation has of that drug or condition
+-- (of any, with both 0), as STRING's score needs; of a pair that is null.
 -- Retracted citations and annotations of an older content contribute nothing; `of_retracted` asks what the retracted would.
 CREATE FUNCTION comention.citation_contribution(pmids integer[], for_annotator smallint, of_retracted boolean DEFAULT false)
 RETURNS TABLE (annotator_id smallint, pmid integer, year smallint, drug_id integer, condition_id integer,
-               sentence_count integer, citation_count integer)
+               sentence_count integer, citation_count integer, pair_count integer)
 LANGUAGE sql STABLE SET search_path = '' AS $$
     WITH counted AS MATERIALIZED (
         SELECT a.annotator_id, a.pmid, a.sentence_count,
@@ -39,18 +38,24 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
         CROSS JOIN LATERAL unnest(0 || l.conditions) c (id)
         WHERE d.id <> 0 OR c.id <> 0
         GROUP BY l.annotator_id, l.pmid, l.year, d.id, c.id
+    ), paired AS (
+        SELECT annotator_id, pmid, coalesce(drug_id, 0) AS drug_id, coalesce(condition_id, 0) AS condition_id,
+               count(*)::integer AS pair_count
+        FROM cell
+        WHERE drug_id <> 0 AND condition_id <> 0
+        GROUP BY annotator_id, pmid, GROUPING SETS ((drug_id), (condition_id), ())
     )
-    SELECT annotator_id, pmid, year, drug_id, condition_id, sentence_count, 1
-    FROM cell
-    UNION ALL
-    SELECT annotator_id, pmid, 0::smallint, coalesce(drug_id, -1), coalesce(condition_id, -1),
-           sum(sentence_count)::integer, count(*)::integer
+    SELECT annotator_id, pmid, year, drug_id, condition_id, sentence_count, 1, NULL::integer
     FROM cell
     WHERE drug_id <> 0 AND condition_id <> 0
-    GROUP BY annotator_id, pmid, GROUPING SETS ((drug_id), (condition_id), ())
     UNION ALL
-    SELECT annotator_id, pmid, year, 0, 0, sentence_count, 1
-    FROM counted
+    SELECT annotator_id, pmid, year, drug_id, condition_id, sentence_count, 1, coalesce(pair_count, 0)
+    FROM (
+        SELECT annotator_id, pmid, year, drug_id, condition_id, sentence_count FROM cell WHERE drug_id = 0 OR condition_id = 0
+        UNION ALL
+        SELECT annotator_id, pmid, year, 0, 0, sentence_count FROM counted
+    ) margin
+    LEFT JOIN paired USING (annotator_id, pmid, drug_id, condition_id)
 $$;
 
 DROP FUNCTION comention.append_counts(integer[], smallint, integer);
@@ -59,9 +64,10 @@ DROP FUNCTION comention.contribution(integer[], smallint);
 -- The same, summed over the citations.
 CREATE FUNCTION comention.contribution(pmids integer[], for_annotator smallint)
 RETURNS TABLE (annotator_id smallint, drug_id integer, condition_id integer, year smallint,
-               sentence_count bigint, citation_count bigint)
+               sentence_count bigint, citation_count bigint, pair_count bigint)
 LANGUAGE sql STABLE SET search_path = '' AS $$
-    SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count)::bigint, sum(citation_count)::bigint
+    SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count)::bigint, sum(citation_count)::bigint,
+           sum(pair_count)::bigint
     FROM comention.citation_contribution(pmids, for_annotator)
     GROUP BY annotator_id, drug_id, condition_id, year
 $$;
@@ -83,12 +89,11 @@ BEGIN
                array_agg(p.sentence_count ORDER BY p.drug_id, p.condition_id)
         FROM part p
         JOIN comention.annotation a USING (pmid, annotator_id)
-        WHERE p.drug_id >= 0 AND p.condition_id >= 0
         GROUP BY p.pmid, p.annotator_id, a.counted_since, p.year
     )
     INSERT INTO comention.cooccurrence_delta
-        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count)
-    SELECT annotator_id, drug_id, condition_id, year, -sum(sentence_count), -sum(citation_count)
+        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
+    SELECT annotator_id, drug_id, condition_id, year, -sum(sentence_count), -sum(citation_count), -sum(pair_count)
     FROM part
     GROUP BY annotator_id, drug_id, condition_id, year;
 END
@@ -103,8 +108,8 @@ BEGIN
     SET counted_since = now()
     WHERE pmid = ANY (pmids) AND (for_annotator IS NULL OR annotator_id = for_annotator) AND counted_since < now();
     INSERT INTO comention.cooccurrence_delta
-        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count)
-    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count
+        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
+    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
     FROM comention.contribution(pmids, for_annotator);
 END
 $$;
@@ -145,45 +150,60 @@ LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_merge
 SET enable_indexonlyscan = off AS $$
 DECLARE
     folded bigint;
+    annotators smallint[];
+    drugs integer[];
+    conditions integer[];
 BEGIN
     IF NOT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('comention.fold_counts')) THEN
         RETURN 0;
     END IF;
     WITH taken AS (
         DELETE FROM comention.cooccurrence_delta
-        RETURNING annotator_id, drug_id, condition_id, year, sentence_count, citation_count
+        RETURNING annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
     ), summed AS MATERIALIZED (
         SELECT annotator_id, drug_id, condition_id, year,
-               sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count
+               sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count,
+               sum(pair_count)::bigint AS pair_count
         FROM taken
         GROUP BY annotator_id, drug_id, condition_id, year
-        HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0
+        HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0 OR sum(pair_count) <> 0
         ORDER BY annotator_id, drug_id, condition_id, year
     ), of_year AS MATERIALIZED (
         SELECT annotator_id, drug_id, condition_id, year,
+               s.sentence_count AS sentence_delta, s.citation_count AS citation_delta, s.pair_count AS pair_delta,
                s.sentence_count + coalesce(o.sentence_count, 0) AS sentence_count,
-               s.citation_count + coalesce(o.citation_count, 0) AS citation_count
+               s.citation_count + coalesce(o.citation_count, 0) AS citation_count,
+               s.pair_count + coalesce(o.pair_count, 0) AS pair_count
         FROM summed s
         LEFT JOIN comention.cooccurrence_count o USING (annotator_id, drug_id, condition_id, year)
     ), of_all AS MATERIALIZED (
         SELECT annotator_id, drug_id, condition_id,
-               s.sentence_count + coalesce(o.sentence_count, 0) AS sentence_count,
-               s.citation_count + coalesce(o.citation_count, 0) AS citation_count
+               s.sentence_delta + coalesce(o.sentence_count, 0) AS sentence_count,
+               s.citation_delta + coalesce(o.citation_count, 0) AS citation_count,
+               s.pair_delta + coalesce(o.pair_count, 0) AS pair_count,
+               least(s.first_year, o.first_year) AS first_year, greatest(s.last_year, o.last_year) AS last_year,
+               o.first_year BETWEEN s.first_empty AND s.last_empty OR o.last_year BETWEEN s.first_empty AND s.last_empty AS emptied
         FROM (
             SELECT annotator_id, drug_id, condition_id,
-                   sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count
-            FROM summed
+                   sum(sentence_delta)::bigint AS sentence_delta, sum(citation_delta)::bigint AS citation_delta,
+                   sum(pair_delta)::bigint AS pair_delta,
+                   min(year) FILTER (WHERE year > 0 AND sentence_count <> 0) AS first_year,
+                   max(year) FILTER (WHERE year > 0 AND sentence_count <> 0) AS last_year,
+                   min(year) FILTER (WHERE year > 0 AND sentence_count = 0) AS first_empty,
+                   max(year) FILTER (WHERE year > 0 AND sentence_count = 0) AS last_empty
+            FROM of_year
             GROUP BY annotator_id, drug_id, condition_id
-            HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0
             ORDER BY annotator_id, drug_id, condition_id
         ) s
         LEFT JOIN comention.cooccurrence_total o USING (annotator_id, drug_id, condition_id)
     ), kept_by_year AS (
         INSERT INTO comention.cooccurrence_count AS t
-            (annotator_id, drug_id, condition_id, year, sentence_count, citation_count)
-        SELECT * FROM of_year WHERE sentence_count <> 0 OR citation_count <> 0
+            (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
+        SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
+        FROM of_year WHERE sentence_count <> 0 OR citation_count <> 0
         ON CONFLICT (annotator_id, drug_id, condition_id, year) DO UPDATE
-            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count
+            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count,
+                pair_count = EXCLUDED.pair_count
     ), gone_by_year AS (
         DELETE FROM comention.cooccurrence_count t
         USING of_year s
@@ -191,28 +211,59 @@ BEGIN
           AND (t.annotator_id, t.drug_id, t.condition_id, t.year) = (s.annotator_id, s.drug_id, s.condition_id, s.year)
     ), kept_in_all AS (
         INSERT INTO comention.cooccurrence_total AS t
-            (annotator_id, drug_id, condition_id, sentence_count, citation_count)
-        SELECT * FROM of_all WHERE sentence_count <> 0 OR citation_count <> 0
+            (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count)
+        SELECT annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count
+        FROM of_all WHERE sentence_count <> 0 OR citation_count <> 0
         ON CONFLICT (annotator_id, drug_id, condition_id) DO UPDATE
-            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count
+            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count,
+                pair_count = EXCLUDED.pair_count, first_year = EXCLUDED.first_year, last_year = EXCLUDED.last_year
     ), gone_in_all AS (
         DELETE FROM comention.cooccurrence_total t
         USING of_all s
         WHERE s.sentence_count = 0 AND s.citation_count = 0
           AND (t.annotator_id, t.drug_id, t.condition_id) = (s.annotator_id, s.drug_id, s.condition_id)
     )
-    SELECT pg_catalog.count(*) INTO folded FROM taken;
+    SELECT (SELECT pg_catalog.count(*) FROM taken), array_agg(e.annotator_id), array_agg(e.drug_id), array_agg(e.condition_id)
+    INTO folded, annotators, drugs, conditions
+    FROM of_all e
+    WHERE e.emptied AND (e.sentence_count <> 0 OR e.citation_count <> 0);
+    -- Where the first or the last year of a cell has become empty, another is; few cells lose a year.
+    UPDATE comention.cooccurrence_total t
+    SET first_year = y.first_year, last_year = y.last_year
+    FROM unnest(annotators, drugs, conditions) e (annotator_id, drug_id, condition_id)
+    CROSS JOIN LATERAL (
+        SELECT min(v.year) AS first_year, max(v.year) AS last_year
+        FROM comention.cooccurrence_count v
+        WHERE (v.annotator_id, v.drug_id, v.condition_id) = (e.annotator_id, e.drug_id, e.condition_id) AND v.year > 0
+    ) y
+    WHERE (t.annotator_id, t.drug_id, t.condition_id) = (e.annotator_id, e.drug_id, e.condition_id);
     RETURN folded;
 END
 $$;
 
 -- Totals and deltas, side by side: the sums of a cell's rows are its counts. Not grouped, so that a join reaches the indexes.
 CREATE VIEW comention.cooccurrence_total_part AS
-    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count
+    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count, pair_count
     FROM comention.cooccurrence_total
     UNION ALL
-    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count
+    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count, pair_count
     FROM comention.cooccurrence_delta;
+
+CREATE OR REPLACE VIEW comention.cooccurrence_part AS
+    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
+    FROM comention.cooccurrence_count
+    UNION ALL
+    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
+    FROM comention.cooccurrence_delta;
+
+-- Every cell as it stands now.
+CREATE OR REPLACE VIEW comention.cooccurrence_cell AS
+    SELECT annotator_id, drug_id, condition_id, year,
+           sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count,
+           sum(pair_count)::bigint AS pair_count
+    FROM comention.cooccurrence_part
+    GROUP BY annotator_id, drug_id, condition_id, year
+    HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0 OR sum(pair_count) <> 0;
 
 -- Which annotator is promoted, since when.
 CREATE FUNCTION comention.note_promotion() RETURNS trigger

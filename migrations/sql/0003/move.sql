@@ -17,13 +17,14 @@ INSERT INTO comention.unindexed_citation (pmid) SELECT pmid FROM comention.citat
 INSERT INTO comention.promotion (annotator_id, promoted_at)
 SELECT id, registered_at FROM comention.annotator WHERE promoted;
 
--- The sums over the pairs of a drug and of a condition were not counted before.
-INSERT INTO comention.cooccurrence_delta (annotator_id, drug_id, condition_id, year, sentence_count, citation_count)
-SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count
+-- How many pairs a drug and a condition have was not counted before.
+INSERT INTO comention.cooccurrence_delta (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
+SELECT annotator_id, drug_id, condition_id, year, 0, 0, pair_count
 FROM comention.contribution(ARRAY(SELECT pmid FROM comention.citation), NULL)
-WHERE drug_id = -1 OR condition_id = -1;
+WHERE pair_count > 0;
 
-INSERT INTO comention.cooccurrence_total (annotator_id, drug_id, condition_id, sentence_count, citation_count)
-SELECT annotator_id, drug_id, condition_id, sum(sentence_count), sum(citation_count)
+INSERT INTO comention.cooccurrence_total
+    (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count)
+SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), sum(sentence_count), sum(citation_count)
 FROM comention.cooccurrence_count
 GROUP BY annotator_id, drug_id, condition_id;

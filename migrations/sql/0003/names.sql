@@ -76,18 +76,13 @@ COMMENT ON FUNCTION analysis.normalise_name(text) IS
 -- The concept that a user means by a CURIE or by any spelling of a name; null where there is none.
 CREATE FUNCTION comention.find_concept(of_label text, wanted text) RETURNS integer
 LANGUAGE sql STABLE SET search_path = '' AS $$
-    SELECT id
-    FROM (
-        SELECT k.id, 1 AS place
-        FROM comention.concept k
-        JOIN comention.label l ON l.id = k.label_id
-        WHERE l.name = of_label AND k.key = wanted AND k.curie
-        UNION ALL
-        SELECT n.concept_id, 2
-        FROM comention.name n
-        JOIN comention.label l ON l.id = n.label_id
-        WHERE l.name = of_label AND n.text = analysis.normalise_name(wanted)
-    ) found
-    ORDER BY place
-    LIMIT 1
+    SELECT coalesce(
+        (SELECT k.id
+         FROM comention.concept k
+         JOIN comention.label l ON l.id = k.label_id
+         WHERE l.name = of_label AND k.key = wanted AND k.curie),
+        (SELECT n.concept_id
+         FROM comention.name n
+         JOIN comention.label l ON l.id = n.label_id
+         WHERE l.name = of_label AND n.text = analysis.normalise_name(wanted)))
 $$;

@@ -1,0 +1,278 @@
+-- The newest sentences of a pair. A rare pair is read whole; of a frequent one, so many blocks of PMIDs at a time as should
+-- hold enough, from the highest downwards.
+CREATE FUNCTION analysis.evidence(
+    drug text, condition text, max_rows integer DEFAULT 20, from_year integer DEFAULT NULL, to_year integer DEFAULT NULL,
+    section text DEFAULT NULL, publication_type text DEFAULT NULL, min_score real DEFAULT NULL,
+    before_sentence_id bigint DEFAULT NULL
+)
+RETURNS TABLE (
+    sentence_id bigint, pmid integer, text text, drug_starts integer[], drug_ends integer[], condition_starts integer[],
+    condition_ends integer[], score real, section_label text, year integer, title text, journal text,
+    publication_types text[]
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_indexonlyscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    a CONSTANT smallint := analysis.promoted_annotator();
+    of_drug CONSTANT integer := comention.find_concept('Drug', $1);
+    of_condition CONSTANT integer := comention.find_concept('Condition', $2);
+    drugs CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_drug);
+    conditions CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_condition);
+    before_pmid CONSTANT integer := coalesce($9 / 100000, 2147483647);
+    citations bigint;
+    highest integer;
+    lowest integer;
+    blocks integer;
+    top integer;
+    bottom integer;
+    within integer[];
+    missing integer := $3;
+    got integer;
+BEGIN
+    SELECT sum(p.citation_count) INTO citations
+    FROM comention.cooccurrence_total_part p
+    WHERE p.annotator_id = a AND p.drug_id = of_drug AND p.condition_id = of_condition;
+    IF coalesce(citations, 0) <= 0 THEN
+        RETURN;
+    END IF;
+    SELECT max(c.pmid) >> 12, min(c.pmid) >> 12 INTO highest, lowest FROM comention.citation c;
+    top := least(highest, before_pmid >> 12);
+    -- Half as many again as are wanted, as if the pair were spread evenly. To take more would cost more: of two frequent names
+    -- that seldom share a sentence, each citation that has both is read through.
+    blocks := greatest(1, ceil((highest - lowest + 1) * 1.5 * missing / citations));
+    IF blocks >= highest - lowest + 1 THEN
+        blocks := highest - lowest + 1;
+    END IF;
+    WHILE missing > 0 AND top >= lowest LOOP
+        bottom := greatest(lowest, top - blocks + 1);
+        -- Of blocks without number nothing is asked: then this repeats the question for the drug.
+        within := CASE
+            WHEN top - bottom > 4096 THEN drugs
+            ELSE ARRAY(SELECT -1 - b FROM pg_catalog.generate_series(bottom, top) b)
+        END;
+        RETURN QUERY
+        SELECT hit.pmid::bigint * 100000 + hit.ordinal, hit.pmid,
+               pg_catalog.substr(c.text, s.start_char + 1, s.end_char - s.start_char),
+               hit.drug_starts, hit.drug_ends, hit.condition_starts, hit.condition_ends, hit.score,
+               x.label, extract(year FROM c.published_on)::integer, pg_catalog.substr(c.text, 1, c.title_length),
+               coalesce(c.journal ->> 'title', c.journal ->> 'abbreviation'), c.publication_types
+        FROM (
+            SELECT m.pmid, u.ordinal,
+                   array_agg(u.start_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (drugs)) AS drug_starts,
+                   array_agg(u.end_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (drugs)) AS drug_ends,
+                   array_agg(u.start_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (conditions)) AS condition_starts,
+                   array_agg(u.end_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (conditions)) AS condition_ends,
+                   least(max(u.score) FILTER (WHERE u.name_id = ANY (drugs)),
+                         max(u.score) FILTER (WHERE u.name_id = ANY (conditions))) AS score
+            FROM comention.citation_mentions m
+            JOIN comention.citation e ON e.pmid = m.pmid
+            CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
+                AS u (ordinal, start_char, end_char, name_id, score)
+            WHERE comention.mention_keys(m.pmid, m.name_ids) && drugs
+              AND comention.mention_keys(m.pmid, m.name_ids) && conditions
+              AND comention.mention_keys(m.pmid, m.name_ids) && within
+              AND m.annotator_id = a
+              AND m.pmid >> 12 BETWEEN bottom AND top
+              AND m.pmid <= before_pmid
+              AND NOT e.retracted
+              AND ($4 IS NULL OR extract(year FROM e.published_on) >= $4)
+              AND ($5 IS NULL OR extract(year FROM e.published_on) <= $5)
+              AND ($7 IS NULL OR $7 = ANY (e.publication_types))
+              AND (u.name_id = ANY (drugs) OR u.name_id = ANY (conditions))
+              AND ($8 IS NULL OR u.score >= $8)
+              AND ($9 IS NULL OR m.pmid::bigint * 100000 + u.ordinal < $9)
+              AND ($6 IS NULL OR EXISTS (
+                  SELECT FROM comention.sentence r
+                  JOIN comention.section q ON q.pmid = r.pmid AND q.ordinal = r.section_ordinal
+                  WHERE r.pmid = m.pmid AND r.ordinal = u.ordinal
+                    AND pg_catalog.upper($6) IN (pg_catalog.upper(q.label), q.category)))
+            GROUP BY m.pmid, u.ordinal
+            HAVING bool_or(u.name_id = ANY (drugs)) AND bool_or(u.name_id = ANY (conditions))
+            ORDER BY m.pmid DESC, u.ordinal DESC
+            LIMIT missing
+        ) hit
+        JOIN comention.citation c ON c.pmid = hit.pmid
+        JOIN comention.sentence s ON s.pmid = hit.pmid AND s.ordinal = hit.ordinal
+        JOIN comention.section x ON x.pmid = s.pmid AND x.ordinal = s.section_ordinal
+        ORDER BY hit.pmid DESC, hit.ordinal DESC;
+        GET DIAGNOSTICS got = ROW_COUNT;
+        missing := missing - got;
+        top := bottom - 1;
+        blocks := blocks * 4;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION analysis.evidence(text, text, integer, integer, integer, text, text, real, bigint) IS
+    'The sentences that mention a drug and a condition, by any spelling or CURIE, highest PMID first, with all spans of the two in each: starts and ends go in step and count code points of the sentence from 0. score is the lower of the two best; the next page comes with the last sentence_id as before_sentence_id';
+
+-- Sentences by their words, highest PMID first: the newest blocks of PMIDs, then ever more, then all that is left.
+CREATE FUNCTION analysis.search_sentences(
+    query text, max_rows integer DEFAULT 20, from_year integer DEFAULT NULL, to_year integer DEFAULT NULL,
+    section text DEFAULT NULL, publication_type text DEFAULT NULL, before_sentence_id bigint DEFAULT NULL
+)
+RETURNS TABLE (
+    sentence_id bigint, pmid integer, text text, section_label text, year integer, title text, journal text, retracted boolean
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    wanted CONSTANT tsquery := websearch_to_tsquery('pg_catalog.english', $1);
+    before_pmid CONSTANT integer := coalesce($7 / 100000, 2147483647);
+    highest integer;
+    lowest integer;
+    top integer;
+    bottom integer;
+    blocks integer := 1;
+    within tsquery;
+    filtered CONSTANT boolean := $3 IS NOT NULL OR $4 IS NOT NULL OR $5 IS NOT NULL OR $6 IS NOT NULL;
+    missing integer := $2;
+    got integer;
+BEGIN
+    IF numnode(wanted) = 0 THEN
+        RETURN;
+    END IF;
+    SELECT max(t.pmid) >> 11, min(t.pmid) >> 11 INTO highest, lowest FROM comention.sentence_text t;
+    top := least(highest, before_pmid >> 11);
+    WHILE missing > 0 AND top >= lowest LOOP
+        bottom := greatest(lowest, top - blocks + 1);
+        IF blocks > 64 THEN
+            bottom := lowest;
+            within := wanted;
+        ELSE
+            SELECT wanted && pg_catalog.string_agg('''#' || b || '''', ' | ')::tsquery INTO within
+            FROM pg_catalog.generate_series(bottom, top) b;
+        END IF;
+        RETURN QUERY
+        SELECT t.pmid::bigint * 100000 + t.ordinal, t.pmid, t.text, x.label, extract(year FROM c.published_on)::integer,
+               pg_catalog.substr(c.text, 1, c.title_length), coalesce(c.journal ->> 'title', c.journal ->> 'abbreviation'),
+               c.retracted
+        FROM (
+            -- Only the last are looked up further, unless what they are asked for stands elsewhere.
+            SELECT o.pmid, o.ordinal, o.text
+            FROM comention.sentence_text o
+            WHERE comention.search_document(o.pmid, o.text) @@ within
+              AND o.pmid >> 11 BETWEEN bottom AND top
+              AND ($7 IS NULL OR o.pmid::bigint * 100000 + o.ordinal < $7)
+            ORDER BY o.pmid DESC, o.ordinal DESC
+            LIMIT CASE WHEN NOT filtered THEN missing END
+        ) t
+        JOIN comention.citation c ON c.pmid = t.pmid
+        JOIN comention.sentence s ON s.pmid = t.pmid AND s.ordinal = t.ordinal
+        JOIN comention.section x ON x.pmid = s.pmid AND x.ordinal = s.section_ordinal
+        WHERE ($3 IS NULL OR extract(year FROM c.published_on) >= $3)
+          AND ($4 IS NULL OR extract(year FROM c.published_on) <= $4)
+          AND ($5 IS NULL OR pg_catalog.upper($5) IN (pg_catalog.upper(x.label), x.category))
+          AND ($6 IS NULL OR $6 = ANY (c.publication_types))
+        ORDER BY t.pmid DESC, t.ordinal DESC
+        LIMIT missing;
+        GET DIAGNOSTICS got = ROW_COUNT;
+        missing := missing - got;
+        top := bottom - 1;
+        blocks := blocks * 4;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION analysis.search_sentences(text, integer, integer, integer, text, text, bigint) IS
+    'Sentences that match a full-text query as web search engines take it (words, "a phrase", or, -not), highest PMID first; the next page comes with the last sentence_id as before_sentence_id. What was stored since the last indexing is not found yet: analysis.search_backlog() says how much';
+
+CREATE FUNCTION analysis.search_backlog() RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+    SELECT count(*) FROM comention.unindexed_citation
+$$;
+COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text search does not find yet';
+
+-- Concepts whose names begin with what was typed; where there are none, those whose names resemble it. Of a beginning that
+-- hundreds of names have, the ten thousand most cited concepts are tried in their order until enough have it; of any other, the
+-- folded totals of those that have it say which are shown. The counts of what is shown are exact.
+CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
+RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
+SET enable_indexonlyscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    a CONSTANT smallint := analysis.promoted_annotator();
+    typed CONSTANT text := pg_catalog.lower(pg_catalog.btrim(prefix));
+    folded CONSTANT text := analysis.normalise_name(typed);
+    pattern CONSTANT text := pg_catalog.regexp_replace(typed, '([%_\\])', '\\\1', 'g') || '%';
+    folded_pattern CONSTANT text := pg_catalog.regexp_replace(folded, '([%_\\])', '\\\1', 'g') || '%';
+    begun integer[];
+    ids integer[];
+    got integer;
+BEGIN
+    IF typed = '' THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(DISTINCT f.concept_id) INTO begun FROM (
+        (SELECT n.concept_id FROM comention.name n WHERE n.text LIKE pattern LIMIT 1000)
+        UNION ALL
+        (SELECT n.concept_id FROM comention.name n WHERE n.text LIKE folded_pattern AND folded_pattern <> pattern LIMIT 1000)
+    ) f;
+    IF cardinality(begun) >= 500 THEN
+        SELECT array_agg(f.id) INTO ids FROM (
+            (SELECT t.drug_id AS id
+             FROM (SELECT x.drug_id, x.citation_count FROM comention.cooccurrence_total x
+                   WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND coalesce(of_label, 'Drug') = 'Drug'
+                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 10000) t
+             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.drug_id
+                           AND (n.text LIKE pattern OR n.text LIKE folded_pattern))
+             LIMIT max_rows)
+            UNION ALL
+            (SELECT t.condition_id
+             FROM (SELECT x.condition_id, x.citation_count FROM comention.cooccurrence_total x
+                   WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0
+                     AND coalesce(of_label, 'Condition') = 'Condition'
+                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 10000) t
+             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.condition_id
+                           AND (n.text LIKE pattern OR n.text LIKE folded_pattern))
+             LIMIT max_rows)
+        ) f;
+    END IF;
+    IF ids IS NULL OR cardinality(ids) < max_rows THEN
+        SELECT array_agg(f.id) INTO ids FROM (
+            SELECT w.id
+            FROM unnest(begun) w (id)
+            JOIN comention.concept k ON k.id = w.id
+            JOIN comention.label l ON l.id = k.label_id
+            LEFT JOIN comention.cooccurrence_total t
+                ON t.annotator_id = a
+               AND t.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END
+               AND t.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
+            WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name)
+            ORDER BY t.citation_count DESC NULLS LAST, w.id
+            LIMIT 3 * max_rows::bigint
+        ) f;
+    END IF;
+    FOR attempt IN 1..2 LOOP
+        RETURN QUERY
+        SELECT l.name, k.key, k.preferred_name,
+               (SELECT n.text FROM comention.name n WHERE n.concept_id = k.id
+                ORDER BY n.text LIKE pattern DESC, n.text LIKE folded_pattern DESC, similarity(n.text, folded) DESC, n.text LIMIT 1),
+               m.n, m.c
+        FROM unnest(ids) w (id)
+        JOIN comention.concept k ON k.id = w.id
+        JOIN comention.label l ON l.id = k.label_id
+        CROSS JOIN LATERAL (
+            SELECT sum(p.sentence_count)::bigint AS n, sum(p.citation_count)::bigint AS c
+            FROM comention.cooccurrence_total_part p
+            WHERE p.annotator_id = a
+              AND p.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END
+              AND p.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
+        ) m
+        WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name) AND m.n > 0
+        ORDER BY CASE attempt WHEN 2 THEN (
+                     SELECT max(similarity(n.text, folded)) FROM comention.name n WHERE n.concept_id = k.id) END DESC NULLS LAST,
+                 m.c DESC, m.n DESC, k.key
+        LIMIT max_rows;
+        GET DIAGNOSTICS got = ROW_COUNT;
+        EXIT WHEN got > 0 OR pg_catalog.length(folded) < 3;
+        -- A slip of the finger: names that share enough of their trigrams.
+        SELECT array_agg(DISTINCT near.concept_id) INTO ids FROM (
+            SELECT n.concept_id FROM comention.name n WHERE n.text % folded
+            ORDER BY similarity(n.text, folded) DESC LIMIT 50
+        ) near;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION analysis.suggest(text, integer, text) IS
+    'Drugs and conditions whose names begin with what was typed, the most cited first; where there are none, those whose names resemble it. of_label: Drug or Condition only. name is the spelling that matches best';
