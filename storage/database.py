@@ -33,7 +33,9 @@ def database_url(settings: Settings) -> URL:
         raise SettingsError(
             "no database is configured: set COMENTION_DATABASE__URL to postgresql://user:password@host/name"
         )
-    return parse_url(settings.database.url.get_secret_value(), connect_timeout=settings.database.connect_timeout)
+    url = parse_url(settings.database.url.get_secret_value(), connect_timeout=settings.database.connect_timeout)
+    password = settings.database.password
+    return url if password is None else url.set(password=password.get_secret_value())
 
 
 def parse_url(address: str, *, connect_timeout: int) -> URL:
