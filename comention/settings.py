@@ -142,7 +142,10 @@ class MetricsSettings(_Group):
     """Where figures are served for Prometheus."""
 
     port: int | None = Field(
-        default=None, ge=1, le=65_535, description="the port on which each worker serves its own; unset: none are served"
+        default=None,
+        ge=1,
+        le=65_535,
+        description="the port on which each worker serves its own; unset: none are served",
     )
     host: str = Field(default="127.0.0.1", description="the address to listen on; 0.0.0.0 in a container")
     refresh: float = Field(

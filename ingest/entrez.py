@@ -171,9 +171,7 @@ class EntrezClient:
         except (URLError, http.client.HTTPException, OSError) as error:
             reason = error.reason if isinstance(error, URLError) else error
             detail = str(reason) or type(reason).__name__
-            raise TransientError(
-                f"the connection to {self._host} failed ({detail})", outcome="no answer"
-            ) from None
+            raise TransientError(f"the connection to {self._host} failed ({detail})", outcome="no answer") from None
 
     def _failure(self, error: HTTPError) -> Exception:
         """What an HTTP status other than 200 means for the request."""

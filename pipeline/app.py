@@ -13,6 +13,7 @@ from celery.schedules import crontab
 from kombu import Queue
 
 from comention.settings import Settings, load_settings
+from pipeline import telemetry
 
 FETCH, ANNOTATE, DEFAULT = QUEUES = ("fetch", "annotate", "default")
 
@@ -34,6 +35,7 @@ def make_app(settings: Settings | None = None) -> Celery:
         SettingsError: a setting cannot be used.
     """
     settings = settings or load_settings()
+    telemetry.connect()
     # An explicit empty address: without one Celery would look for RabbitMQ on this machine.
     broker = settings.redis.url.get_secret_value() if settings.redis.url else "memory://"
     celery = Celery("comention", broker=broker, include=["pipeline.tasks"], set_as_current=False)
@@ -78,7 +80,10 @@ def make_app(settings: Settings | None = None) -> Celery:
         beat_schedule={
             "sweep": {"task": "comention.sweep", "schedule": settings.work.sweep_seconds, "options": once},
             "tick": {"task": "comention.tick", "schedule": TICK_SECONDS, "options": once},
-            "nightly": {"task": "comention.nightly", "schedule": crontab(minute="0", hour=str(settings.work.nightly_hour))},
+            "nightly": {
+                "task": "comention.nightly",
+                "schedule": crontab(minute="0", hour=str(settings.work.nightly_hour)),
+            },
         },
     )
     return celery

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("pipeline.commands.compare:compare", "Put the conditions of two drugs side by side."),
     "export": ("pipeline.commands.export:export", "Write citations and mentions as PubTator, BioC or Parquet."),
     "link": ("pipeline.commands.link:link", "Let names stand for the concepts of a terminology."),
+    "metrics": ("pipeline.commands.metrics:metrics", "Serve what is owed, for Prometheus."),
     "status": ("pipeline.commands.status:status", "Say what is stored, annotated, owed and refused."),
     "verify": ("pipeline.commands.verify:verify", "Prove that the counts agree with a recount."),
     "train": ("pipeline.commands.train:train", "Train an annotator from annotated corpora."),

@@ -42,7 +42,9 @@ def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily
         GaugeMetricFamily(
             "comention_gpu_busy_ratio", "Share of the last sampling period in which a kernel ran.", labels=["gpu"]
         ),
-        GaugeMetricFamily("comention_gpu_memory_used_bytes", "Memory of the GPU in use, by all programs.", labels=["gpu"]),
+        GaugeMetricFamily(
+            "comention_gpu_memory_used_bytes", "Memory of the GPU in use, by all programs.", labels=["gpu"]
+        ),
         GaugeMetricFamily("comention_gpu_memory_bytes", "Memory of the GPU.", labels=["gpu"]),
     )
 

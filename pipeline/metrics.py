@@ -6,7 +6,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 from comention import __version__
 from ingest.attempts import Attempt
@@ -33,7 +41,10 @@ class WorkMetrics:
         self._sentences = Counter("comention_sentences", "Sentences annotated and committed.", registry=registry)
         self._mentions = Counter("comention_mentions", "Mentions committed.", registry=registry)
         self._failures = Counter(
-            "comention_failed_records", "Citations that failed at a stage and are in a ledger.", ["stage"], registry=registry
+            "comention_failed_records",
+            "Citations that failed at a stage and are in a ledger.",
+            ["stage"],
+            registry=registry,
         )
         self._batch_seconds = Histogram(
             "comention_batch_seconds",
@@ -66,7 +77,10 @@ class WorkMetrics:
             "comention_task_seconds", "Seconds that tasks took.", ["task"], registry=registry, buckets=_TASK_SECONDS
         )
         self._task_failures = Counter(
-            "comention_task_failures", "Tasks that ended with an error, by its class.", ["task", "error"], registry=registry
+            "comention_task_failures",
+            "Tasks that ended with an error, by its class.",
+            ["task", "error"],
+            registry=registry,
         )
         self._running = Gauge("comention_tasks_running", "Tasks in hand.", ["task"], registry=registry)
 

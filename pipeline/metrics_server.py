@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import functools
 from collections.abc import Callable
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -13,7 +16,9 @@ PORTS = 16
 """How many ports are tried: workers side by side on one machine take one each."""
 
 
-def serve_metrics(registry: CollectorRegistry, host: str, port: int, *, ports: int = 1) -> tuple[int, Callable[[], None]]:
+def serve_metrics(
+    registry: CollectorRegistry, host: str, port: int, *, ports: int = 1
+) -> tuple[int, Callable[[], None]]:
     """Serve under ``/metrics`` on the first free of ``ports`` ports; return it, and what ends the server.
 
     Raises:
@@ -28,13 +33,13 @@ def serve_metrics(registry: CollectorRegistry, host: str, port: int, *, ports: i
             raise SettingsError(
                 f"metrics cannot be served on {host}:{candidate}: {error.strerror}; correct COMENTION_METRICS__HOST or __PORT"
             ) from error
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return candidate, stop
+        return candidate, functools.partial(_stop, server, thread)
     raise SettingsError(
         f"metrics cannot be served on {host}:{port}: another program has the port; choose another COMENTION_METRICS__PORT"
     )
+
+
+def _stop(server: WSGIServer, thread: Thread) -> None:
+    server.shutdown()
+    server.server_close()
+    thread.join()

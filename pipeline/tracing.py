@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comention import __version__
 from comention.errors import SettingsError
@@ -30,15 +30,14 @@ def start_tracing(settings: TracingSettings) -> Callable[[], None]:
         raise SettingsError(
             "COMENTION_TRACING__ENDPOINT is set and OpenTelemetry is not installed: install comention[otel], or unset it"
         ) from None
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": "comention", "service.version": __version__})
-    )
+    provider = TracerProvider(resource=Resource.create({"service.name": "comention", "service.version": __version__}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.endpoint)))
     trace.set_tracer_provider(provider)
-    CeleryInstrumentor().instrument(tracer_provider=provider)
+    instrumentor: Any = CeleryInstrumentor  # untyped
+    instrumentor().instrument(tracer_provider=provider)
 
     def stop() -> None:
-        CeleryInstrumentor().uninstrument()
+        instrumentor().uninstrument()
         provider.shutdown()
 
     return stop

@@ -48,7 +48,8 @@ def test_a_secret_that_stands_twice_is_refused(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "No such file"), (b"\n", "is empty"), (b"\xff\xfe", "UTF-8"), (b"x" * 20_000, "more than")]
+    ("content", "reason"),
+    [(None, "No such file"), (b"\n", "is empty"), (b"\xff\xfe", "UTF-8"), (b"x" * 20_000, "more than")],
 )
 def test_a_file_that_is_no_secret_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, reason: str
