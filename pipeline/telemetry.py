@@ -51,6 +51,7 @@ def _set_up_logs(**_: object) -> None:
 def _start(**_: object) -> None:
     """Begin to count, and to serve what is counted. What cannot be had is said, and the work goes on without."""
     settings = load_settings()
+    configure(settings.log, secrets=secrets_of(settings))  # Celery asks for its logs only later
     logger = structlog.stdlib.get_logger("comention.worker")
     progress.listeners.append(log_progress)
     for start in (_start_metrics, _start_tracing):
