@@ -99,6 +99,30 @@ class AnnotateSettings(_Group):
     batch_citations: int = Field(default=64, ge=1, description="citations annotated and stored in one transaction")
 
 
+class WorkerSettings(_Group):
+    """How worker processes are kept. Times are seconds."""
+
+    fetch_threads: int = Field(default=4, ge=1, description="batches that a worker fetches at once")
+    annotate_threads: int = Field(
+        default=2, ge=1, description="batches that a worker annotates at once; one is computed while another is stored"
+    )
+    grace: float = Field(
+        default=25.0, gt=0, description="time that work in hand is given when a worker is asked to end; then it is killed"
+    )
+    start_limit: float = Field(default=120.0, gt=0, description="until a worker that was started has to take messages")
+    silence_limit: float = Field(default=30.0, gt=0, description="without a sign, after which a worker is replaced")
+    idle_limit: float = Field(
+        default=45.0, gt=0, description="without taking a message although some wait, after which a worker is replaced"
+    )
+    task_limit: float = Field(
+        default=900.0, gt=0, description="without a commit by a task in hand, after which its worker is replaced"
+    )
+    state_folder: Path | None = Field(
+        default=None,
+        description="where workers say how they are, for --healthcheck; unset: a private folder for temporary files",
+    )
+
+
 class Settings(BaseSettings):
     """Every setting of comention."""
 
@@ -115,6 +139,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     ncbi: NcbiSettings = NcbiSettings()
     annotate: AnnotateSettings = AnnotateSettings()
+    worker: WorkerSettings = WorkerSettings()
 
     @classmethod
     def settings_customise_sources(
