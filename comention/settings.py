@@ -99,6 +99,25 @@ class AnnotateSettings(_Group):
     batch_citations: int = Field(default=64, ge=1, description="citations annotated and stored in one transaction")
 
 
+class WorkSettings(_Group):
+    """How workers share the work."""
+
+    lease_seconds: float = Field(
+        default=60.0, gt=0, description="seconds for which a piece of work is one worker's; then others take it"
+    )
+    sweep_seconds: float = Field(default=15.0, gt=0, description="how often it is looked what is owed and nobody does")
+    slice_seconds: float = Field(
+        default=20.0, gt=0, description="seconds after which a task that goes on makes room for a more urgent one"
+    )
+    fetch_batch: int = Field(default=400, ge=1, le=10_000, description="PMIDs that a worker fetches at a time")
+    backlog: int = Field(
+        default=50_000, ge=1, description="citations waiting for the annotator at which fetching pauses"
+    )
+    nightly_hour: int = Field(default=2, ge=0, le=23, description="hour (UTC) of the nightly upkeep")
+    nightly_updates: bool = Field(default=False, description="apply PubMed's update files every night")
+    verify_sample: int = Field(default=200, ge=1, description="drugs whose counts are recounted every night")
+
+
 class WorkerSettings(_Group):
     """How worker processes are kept. Times are seconds."""
 
@@ -139,6 +158,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     ncbi: NcbiSettings = NcbiSettings()
     annotate: AnnotateSettings = AnnotateSettings()
+    work: WorkSettings = WorkSettings()
     worker: WorkerSettings = WorkerSettings()
 
     @classmethod

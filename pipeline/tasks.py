@@ -1,0 +1,3 @@
+"""The tasks: each is one call to a plain function."""
+
+from __future__ import annotations
