@@ -126,7 +126,9 @@ class WorkerSettings(_Group):
         default=2, ge=1, description="batches that a worker annotates at once; one is computed while another is stored"
     )
     grace: float = Field(
-        default=25.0, gt=0, description="time that work in hand is given when a worker is asked to end; then it is killed"
+        default=25.0,
+        gt=0,
+        description="time that work in hand is given when a worker is asked to end; then it is killed",
     )
     start_limit: float = Field(default=120.0, gt=0, description="until a worker that was started has to take messages")
     silence_limit: float = Field(default=30.0, gt=0, description="without a sign, after which a worker is replaced")

@@ -78,7 +78,10 @@ def make_app(settings: Settings | None = None) -> Celery:
         beat_schedule={
             "sweep": {"task": "comention.sweep", "schedule": settings.work.sweep_seconds, "options": once},
             "tick": {"task": "comention.tick", "schedule": TICK_SECONDS, "options": once},
-            "nightly": {"task": "comention.nightly", "schedule": crontab(minute="0", hour=str(settings.work.nightly_hour))},
+            "nightly": {
+                "task": "comention.nightly",
+                "schedule": crontab(minute="0", hour=str(settings.work.nightly_hour)),
+            },
         },
     )
     return celery

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import kombu
+from kombu.connection import Connection
 from kombu.exceptions import ChannelError
 
 QUEUES = ("fetch", "annotate", "default")
@@ -49,14 +49,14 @@ class QueueDepths:
         return None if depths is None else sum(depths.get(queue, 0) for queue in queues)
 
     def _ask_for_ever(self) -> None:
-        connection: kombu.Connection | None = None
+        connection: Connection | None = None
         while not self._over.wait(_EVERY_S if self._asked_at else 0.0):
             found: dict[str, int] | None = None
             try:
                 if connection is None:
                     connection = connect(self._url)
                 found = read_depths(connection, self._queues)
-            except Exception:  # noqa: BLE001  every way in which a broker is not there means the same
+            except Exception:
                 if connection is not None:
                     with contextlib.suppress(Exception):
                         connection.close()
@@ -67,9 +67,9 @@ class QueueDepths:
                 connection.close()
 
 
-def connect(broker_url: str) -> kombu.Connection:
+def connect(broker_url: str) -> Connection:
     """Return a connection that gives up on a broker that does not answer within seconds."""
-    return kombu.Connection(
+    return Connection(
         broker_url,
         transport_options={
             "socket_timeout": _ANSWER_LIMIT_S,
@@ -79,7 +79,7 @@ def connect(broker_url: str) -> kombu.Connection:
     )
 
 
-def read_depths(connection: kombu.Connection, queues: Sequence[str]) -> dict[str, int]:
+def read_depths(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
     """Ask how many messages wait in each queue; a queue that nobody has written to yet holds none."""
     channel: Any = connection.default_channel
     depths = {}

@@ -163,5 +163,3 @@ class SupervisedProcess:
         if self._popen is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, number)
-
-

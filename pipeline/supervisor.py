@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.log_lines import LinePrinter
 from pipeline.queue_depths import QueueDepths
@@ -68,16 +67,20 @@ class Supervisor:
         self._stopping_since: float | None = None
         self._hurried = False
 
-    def run(self) -> None:
+    def run(self, until: Callable[[], bool] = lambda: False) -> bool:
         """Run until SIGTERM, SIGINT or SIGHUP; a second one ends the processes without waiting for their work.
 
-        Call it from the main thread. Returns when no process is left.
+        Call it from the main thread. Returns when no process is left: True after a signal, False where ``until``, which is
+        asked twice a second, said that it makes no sense to go on.
         """
         with _signals_in_a_pipe() as news:
             self._selector.register(news, selectors.EVENT_READ)
             try:
                 while not self._is_over():
                     self._turn(news)
+                    if self._stopping_since is None and until():
+                        return False
+                return True
             finally:
                 self._end_at_once()
                 self._selector.close()
@@ -106,7 +109,9 @@ class Supervisor:
             self._bury(process, now, _ending(status))
         elif self._stopping_since is not None:
             if now - self._stopping_since > self._grace and process.pid is not None:
-                self._say(f"{process.role.name} did not end within {self._grace:g} s and is killed; its work is taken up again")
+                self._say(
+                    f"{process.role.name} did not end within {self._grace:g} s and is killed; its work is taken up again"
+                )
                 process.kill()
         elif (reason := process.verdict(now, self._waiting(process))) is not None:
             self._say(f"{process.role.name} (process {process.pid}) {reason}; it is replaced")
@@ -138,7 +143,9 @@ class Supervisor:
             return
         if self._stopping_since is None:
             self._stopping_since = time.monotonic()
-            self._say(f"{signal.Signals(asked[0]).name}: work in hand is finished, then all ends; once more to end at once")
+            self._say(
+                f"{signal.Signals(asked[0]).name}: work in hand is finished, then all ends; once more to end at once"
+            )
             for process in self._processes:
                 process.ask_to_end()
             asked = asked[1:]

@@ -31,6 +31,7 @@ from storage.schema.texts import (
     subscription_tick,
     unindexed_citation,
 )
+from storage.schema.workers import worker
 
 __all__ = [
     "SCHEMA",
@@ -58,4 +59,5 @@ __all__ = [
     "subscription_citation",
     "subscription_tick",
     "unindexed_citation",
+    "worker",
 ]
