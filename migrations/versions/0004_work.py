@@ -28,9 +28,7 @@ def _lease() -> list[sa.Column[object]]:
     return [
         sa.Column("lease", sa.Uuid(), nullable=True, comment="who has taken it, under this number; null: nobody"),
         sa.Column("worker", sa.Text(), nullable=True, comment="what the sessions of whoever has it call themselves"),
-        sa.Column(
-            "leased_until", sa.DateTime(timezone=True), nullable=True, comment="from then on others may take it"
-        ),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True, comment="from then on others may take it"),
     ]
 
 
