@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.beat import Scheduler
+from celery.platforms import SecurityWarning
 
 from pipeline import progress
 from pipeline.signs import SignWriter
@@ -34,6 +36,7 @@ def run_worker(app_module: str, signs: SignWriter, *, node: str, queues: str, co
     signals.task_postrun.connect(ended)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--loglevel=INFO",
             "--pool=threads",
@@ -64,10 +67,12 @@ def run_beat(app_module: str, signs: SignWriter) -> None:
             super().apply_entry(entry, producer)
             signs.take()
 
-    app.Beat(scheduler_cls=SigningScheduler, loglevel="INFO").run()
+    app.Beat(scheduler_cls=SigningScheduler, loglevel="INFO", quiet=True).run()
 
 
 def _load(module: str) -> Celery:
+    # Celery warns of root because of pickle, which this application does not accept.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app: Celery = importlib.import_module(module).app
     return app
 

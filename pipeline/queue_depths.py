@@ -27,6 +27,7 @@ class QueueDepths:
         self._queues = tuple(queues)
         self._depths: dict[str, int] | None = None
         self._asked_at = 0.0
+        self._answered = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._ask_for_ever, name="queue-depths", daemon=True)
 
@@ -43,6 +44,11 @@ class QueueDepths:
             return None
         return self._depths
 
+    def wait(self, seconds: float) -> Mapping[str, int] | None:
+        """Return the depths, as soon as the broker was asked for the first time."""
+        self._answered.wait(seconds)
+        return self.depths()
+
     def waiting(self, queues: Sequence[str]) -> int | None:
         """Return how many messages wait in some of the queues; ``None``: not known."""
         depths = self.depths()
@@ -58,18 +64,22 @@ class QueueDepths:
                 found = read_depths(connection, self._queues)
             except Exception:
                 if connection is not None:
-                    with contextlib.suppress(Exception):
-                        connection.close()
+                    _close(connection)
                 connection = None
             self._depths, self._asked_at = found, time.monotonic()
+            self._answered.set()
         if connection is not None:
-            with contextlib.suppress(Exception):
-                connection.close()
+            _close(connection)
+
+
+def _close(connection: Any) -> None:
+    with contextlib.suppress(Exception):
+        connection.close()
 
 
 def connect(broker_url: str) -> Connection:
     """Return a connection that gives up on a broker that does not answer within seconds."""
-    return Connection(
+    return Connection(  # type: ignore[no-untyped-call]
         broker_url,
         transport_options={
             "socket_timeout": _ANSWER_LIMIT_S,

@@ -61,9 +61,10 @@ def progress_line(backlog: Backlog, recent: Counts) -> str:
     parts = [f"{backlog.citations:,} citations stored"]
     for one in backlog.annotators:
         if one.owed or one.promoted:
-            parts.append(
-                f"{one.name}: {one.done:,} annotated, {one.owed:,} owed" + f", {one.failed:,} failed" * bool(one.failed)
-            )
+            given_up = f", {one.given_up:,} given up" if one.given_up else ""
+            parts.append(f"{one.name}: {one.done:,} annotated, {one.owed:,} owed{given_up}")
+    if backlog.to_fetch:
+        parts.insert(1, f"{backlog.to_fetch:,} to fetch")
     if recent.fetched:
         parts.append(f"{recent.fetched:,} fetched in the last minute")
     if recent.annotated:
