@@ -1,4 +1,4 @@
-"""Annotation by many workers at once: each claims citations for a time, and writes what it found while they are still its own."""
+"""Annotation by many workers at once: each claims citations for a time, and writes while they are still its own."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def make_app(settings: Settings | None = None) -> Celery:
     celery = Celery("comention", broker=broker, include=["pipeline.tasks"], set_as_current=False)
     once = {"expires": settings.work.sweep_seconds * 4}
     celery.conf.update(
-        task_queues=[Queue(name) for name in QUEUES],
+        task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
         task_default_queue=DEFAULT,
         task_create_missing_queues=False,
         task_routes={
