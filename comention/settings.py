@@ -123,6 +123,32 @@ class WorkSettings(_Group):
     verify_sample: int = Field(default=200, ge=1, description="drugs whose counts are recounted every night")
 
 
+class WorkerSettings(_Group):
+    """How worker processes are kept. Times are seconds."""
+
+    fetch_threads: int = Field(default=4, ge=1, description="batches that a worker fetches at once")
+    annotate_threads: int = Field(
+        default=2, ge=1, description="batches that a worker annotates at once; one is computed while another is stored"
+    )
+    grace: float = Field(
+        default=25.0,
+        gt=0,
+        description="time that work in hand is given when a worker is asked to end; then it is killed",
+    )
+    start_limit: float = Field(default=120.0, gt=0, description="until a worker that was started has to take messages")
+    silence_limit: float = Field(default=30.0, gt=0, description="without a sign, after which a worker is replaced")
+    idle_limit: float = Field(
+        default=45.0, gt=0, description="without taking a message although some wait, after which a worker is replaced"
+    )
+    task_limit: float = Field(
+        default=900.0, gt=0, description="without a commit by a task in hand, after which its worker is replaced"
+    )
+    state_folder: Path | None = Field(
+        default=None,
+        description="where workers say how they are, for --healthcheck; unset: a private folder for temporary files",
+    )
+
+
 class LogSettings(_Group):
     """What workers write to stderr about their work."""
 
@@ -180,6 +206,7 @@ class Settings(BaseSettings):
     ncbi: NcbiSettings = NcbiSettings()
     annotate: AnnotateSettings = AnnotateSettings()
     work: WorkSettings = WorkSettings()
+    worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from celery import Celery
 from celery.schedules import crontab
-from kombu import Queue
+from kombu.entity import Queue
 
 from comention.settings import Settings, load_settings
 from pipeline import telemetry
+from storage.jobs import BACKFILL, INTERACTIVE, SCHEDULED
 
 FETCH, ANNOTATE, DEFAULT = QUEUES = ("fetch", "annotate", "default")
-
-INTERACTIVE, BACKFILL = 0, 9
-"""Priorities: somebody waits for it, or nobody does. The lower goes first, in Postgres and in Redis."""
 
 TICK_SECONDS = 60.0
 VISIBILITY_SECONDS = 600
@@ -41,7 +39,7 @@ def make_app(settings: Settings | None = None) -> Celery:
     celery = Celery("comention", broker=broker, include=["pipeline.tasks"], set_as_current=False)
     once = {"expires": settings.work.sweep_seconds * 4}
     celery.conf.update(
-        task_queues=[Queue(name) for name in QUEUES],
+        task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
         task_default_queue=DEFAULT,
         task_create_missing_queues=False,
         task_routes={
@@ -68,7 +66,7 @@ def make_app(settings: Settings | None = None) -> Celery:
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
             "queue_order_strategy": "priority",
-            "priority_steps": [INTERACTIVE, 3, 6, BACKFILL],
+            "priority_steps": [INTERACTIVE, SCHEDULED, BACKFILL],
             "socket_connect_timeout": 4,
             "socket_timeout": 10,
             "socket_keepalive": True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -87,7 +87,7 @@ def configure(settings: LogSettings, *, secrets: Sequence[str] = (), stream: Tex
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, *(one for one in root.handlers if isinstance(one, LineCounter))]
     root.setLevel(settings.level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
@@ -97,6 +97,18 @@ def configure(settings: LogSettings, *, secrets: Sequence[str] = (), stream: Tex
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+class LineCounter(logging.Handler):
+    """Tells somebody the level of each warning and error."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell."""
+        self._tell(record.levelname.lower())
 
 
 class _Hider:

@@ -37,7 +37,12 @@ class WorkMetrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         Gauge("comention_info", "The version that runs.", ["version"], registry=registry).labels(__version__).set(1)
-        self._records = Counter("comention_records", "Citations committed, by stage.", ["stage"], registry=registry)
+        self._records = Counter(
+            "comention_records",
+            "What was committed, by stage: citations fetched or annotated, PMIDs found, messages sent again.",
+            ["stage"],
+            registry=registry,
+        )
         self._sentences = Counter("comention_sentences", "Sentences annotated and committed.", registry=registry)
         self._mentions = Counter("comention_mentions", "Mentions committed.", registry=registry)
         self._failures = Counter(
@@ -82,6 +87,7 @@ class WorkMetrics:
             ["task", "error"],
             registry=registry,
         )
+        self._lines = Counter("comention_log_lines", "Warnings and errors in the log.", ["level"], registry=registry)
         self._running = Gauge("comention_tasks_running", "Tasks in hand.", ["task"], registry=registry)
 
     def note_progress(self, progress: Progress) -> None:
@@ -95,12 +101,16 @@ class WorkMetrics:
         if progress.records or progress.failed:
             self._batch_seconds.labels(stage).observe(progress.seconds)
             self._progressed.labels(stage).set_to_current_time()
-            if stage in self._sizes:
-                self._fill.labels(stage).observe((progress.records + progress.failed) / self._sizes[stage])
+            if stage in self._sizes and progress.records:
+                self._fill.labels(stage).observe(progress.records / self._sizes[stage])
 
     def note_request(self, attempt: Attempt) -> None:
         """Count a request to NCBI; a listener of `ingest.attempts`."""
         self._requests.labels(attempt.utility, attempt.outcome).inc()
+
+    def note_line(self, level: str) -> None:
+        """Count a line of the log."""
+        self._lines.labels(level).inc()
 
     def begin_task(self, task: str) -> None:
         """Note that this thread begins a task."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from comention.errors import SettingsError
 from comention.settings import load_settings
 from ingest import attempts
 from pipeline import progress
-from pipeline.logs import configure, log_progress, secrets_of
+from pipeline.logs import LineCounter, configure, log_progress, secrets_of
 
 if TYPE_CHECKING:
     from comention.settings import Settings
@@ -77,6 +78,7 @@ def _start_metrics(settings: Settings) -> None:
     structlog.stdlib.get_logger("comention.worker").info("metrics are served", host=settings.metrics.host, port=port)
     progress.listeners.append(metrics.note_progress)
     attempts.listeners.append(metrics.note_request)
+    logging.getLogger().addHandler(LineCounter(metrics.note_line))
     _running.metrics = metrics
     _running.stops.append(stop)
 

@@ -32,6 +32,7 @@ from storage.schema.texts import (
     unindexed_citation,
 )
 from storage.schema.work import annotation_claim, annotator_choice, fetch_batch, job
+from storage.schema.workers import worker
 
 __all__ = [
     "SCHEMA",
@@ -63,4 +64,5 @@ __all__ = [
     "subscription_citation",
     "subscription_tick",
     "unindexed_citation",
+    "worker",
 ]

@@ -51,7 +51,10 @@ def value(port: int, name: str, **labels: str) -> float | None:
 
 
 def store(database: Database, *pmids: int) -> None:
-    with open_run(database, kind="pmids", source="x", source_key="pmids:x") as run, database.transaction() as connection:
+    with (
+        open_run(database, kind="pmids", source="x", source_key="pmids:x") as run,
+        database.transaction() as connection,
+    ):
         save_citations(connection, run.run_id, [citation(pmid) for pmid in pmids])
 
 

@@ -151,11 +151,13 @@ def test_what_a_worker_did_is_counted_logged_and_traced(tmp_path: Path) -> None:
     assert value("comention_sentences_total") == 480
     assert value("comention_mentions_total") == 96
     assert value("comention_failed_records_total", stage="annotate") == 1
-    assert value("comention_batch_fill_ratio_sum", stage="annotate") == pytest.approx(49 / 64)
+    assert value("comention_batch_fill_ratio_sum", stage="annotate") == pytest.approx(48 / 64)
     assert value("comention_ncbi_requests_total", utility="efetch", outcome="429") == 1
     assert value("comention_ncbi_requests_total", utility="efetch", outcome="500") == 1
     assert value("comention_ncbi_requests_total", utility="efetch", outcome="ok") == 1
     assert value("comention_task_failures_total", task="comention.fail", error="ValueError") == 1
+    assert value("comention_log_lines_total", level="warning") >= 2
+    assert value("comention_log_lines_total", level="error") == 1
     assert value("comention_tasks_running", task="comention.fetch") == 0
     assert value("comention_task_seconds_count", task="comention.fetch") == 1
 
