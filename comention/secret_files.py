@@ -59,11 +59,16 @@ class SecretFiles(PydanticBaseSettingsSource):
             if path := os.environ.get(f"{name}_FILE"):
                 if name in os.environ:
                     raise SettingsError(f"{name} and {name}_FILE are both set: unset one of them")
-                found.setdefault(group, {})[inner] = _read(f"{name}_FILE", Path(path))
+                found.setdefault(group, {})[inner] = read_secret(f"{name}_FILE", Path(path))
         return found
 
 
-def _read(name: str, path: Path) -> str:
+def read_secret(name: str, path: Path) -> str:
+    """Return what a file holds, without the space around it; ``name`` is what led to the file.
+
+    Raises:
+        SettingsError: it cannot be read, is empty, or no secret.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(LONGEST + 1)
