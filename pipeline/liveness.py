@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from comention.settings import WorkerSettings
 from pipeline.signs import Sign
 
+UNHURRIED = frozenset({"comention.nightly"})
+"""Tasks that may take hours between two commits, as a recount of a large database does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -76,7 +79,7 @@ class Judge:
         if now - max(self._heard_at, self._broker_since) > self._limits.silence:
             return f"has given no sign for {self._limits.silence:g} s"
         for task, moved_at in zip(self.sign.tasks, self.sign.moved_at, strict=True):
-            if now - moved_at > self._limits.task:
+            if task not in UNHURRIED and now - moved_at > self._limits.task:
                 return f"has committed nothing of {task} for {self._limits.task:g} s"
         if not waiting or len(self.sign.tasks) >= self._concurrency:
             self._idle_since = None

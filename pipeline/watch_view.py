@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from pipeline.watching import Look
-    from storage.workers import KnownWorker
+    from storage.workers import KnownWorker, WorkerRow
 
 
 def show_look(look: Look) -> RenderableType:
@@ -27,93 +27,87 @@ def show_look(look: Look) -> RenderableType:
 
 def _work(look: Look) -> Table:
     backlog, rates = look.backlog, look.rates
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True)
-    for heading, right in (
-        ("stage", 0),
-        ("messages", 1),
-        ("done", 1),
-        ("owed", 1),
-        ("rate", 1),
-        ("left", 1),
-        ("failed", 1),
-    ):
-        table.add_column(heading, justify="right" if right else "left", no_wrap=bool(right), overflow="fold")
-    failed = backlog.jobs_failed + backlog.batches_failed
+    table = _table("stage", "messages", "done", "owed", "in hand", "citations/s", "left", "given up")
     table.add_row(
         "fetch",
         _messages(look, "fetch"),
         f"{backlog.citations:,}",
         f"{backlog.to_fetch:,}",
-        f"{rates.fetched:,.1f} citations/s",
+        "",
+        f"{rates.fetched:,.1f}",
         duration(look.seconds_to_fetch),
-        _alarming(failed),
+        _alarming(backlog.jobs_failed + backlog.batches_failed),
     )
     for one in backlog.annotators:
-        if not (one.owed or one.promoted):
-            continue
-        table.add_row(
-            f"annotate ({one.name})",
-            _messages(look, "annotate"),
-            f"{one.done:,}",
-            f"{one.owed:,}" + (f" ({one.in_hand:,} in hand)" if one.in_hand else ""),
-            f"{rates.annotated:,.1f} citations/s, {rates.sentences:,.0f} sentences/s",
-            duration(look.seconds_to_annotate),
-            _alarming(one.given_up),
-        )
-    table.add_row("other", _messages(look, "default"), "", "", "", "", "")
+        if one.owed or one.promoted:
+            table.add_row(
+                one.name,
+                _messages(look, "annotate"),
+                f"{one.done:,}",
+                f"{one.owed:,}",
+                f"{one.in_hand:,}",
+                f"{rates.annotated:,.1f}",
+                duration(look.seconds_to_annotate),
+                _alarming(one.given_up),
+            )
+    table.add_row("other", _messages(look, "default"))
     return table
 
 
 def _jobs(look: Look) -> Table:
     hidden = look.backlog.jobs_open - len(look.backlog.jobs)
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True)
-    for heading in ("job", "kind", "what", "state", "fetched"):
-        table.add_column(heading, justify="right" if heading in ("job", "fetched") else "left", overflow="fold")
+    table = _table("fetched", "of", left=("job", "kind", "what", "state"))
     for one in look.backlog.jobs:
         table.add_row(
             f"{one.job_id}",
             one.kind,
             one.source if len(one.source) <= 60 else f"{one.source[:59]}…",
             one.status + (f": {one.detail}" if one.detail else ""),
-            f"{one.fetched:,} of {one.found:,}" if one.found is not None else "",
+            f"{one.fetched:,}",
+            "" if one.found is None else f"{one.found:,}",
         )
     if hidden > 0:
-        table.add_row("", "", f"and {hidden:,} more", "", "")
+        table.add_row("", "", f"and {hidden:,} more")
     return table
 
 
 def _workers(look: Look) -> RenderableType:
     if not look.workers:
         return Text("no worker runs: start `comention up`, or `comention worker` and `comention beat`", style="yellow")
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True)
-    for heading in (
-        "worker",
-        "process",
-        "state",
-        "in hand",
-        "restarts",
-        "last progress",
-        "fetched",
-        "annotated",
-        "failed",
-    ):
-        right = heading not in ("worker", "state", "in hand")
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    hosts = {known.row.host for known in look.workers}
+    table = _table("process", "fetched", "annotated", "failed", "progress", left=("worker", "state", "in hand"))
     for known in look.workers:
         row = known.row
         table.add_row(
-            row.name,
-            f"{row.pid or ''}",
+            _name(row, with_host=len(hosts) > 1),
             _state(known),
             row.doing,
-            f"{row.restarts or ''}",
-            _ago(look.taken_at, row.progressed_at),
+            f"{row.pid or ''}",
             f"{row.fetched:,}",
             f"{row.annotated:,}",
             _alarming(row.failed),
+            _ago(look.taken_at, row.progressed_at),
             style="dim" if known.is_lost else "",
         )
     return table
+
+
+def _table(*right: str, left: tuple[str, ...] = ()) -> Table:
+    """Return a table whose first columns are text and whose others are figures; without ``left`` the first is text."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True)
+    left = left or right[:1]
+    for heading in left:
+        table.add_column(heading, overflow="fold")
+    for heading in right:
+        if heading not in left:
+            table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _name(row: WorkerRow, *, with_host: bool) -> str:
+    """Return the name without what only Celery needs of it."""
+    short = row.name.partition("@")[0].rpartition("-")[0] or row.name
+    return f"{short} on {row.host}" if with_host else short
 
 
 def _messages(look: Look, queue: str) -> str:
@@ -123,8 +117,8 @@ def _messages(look: Look, queue: str) -> str:
 def _state(known: KnownWorker) -> Text:
     if known.is_lost:
         return Text(f"not heard of for {duration(known.seen_s)}", style="red")
-    colour = {"running": "green", "starting": "yellow", "stopping": "yellow"}[known.row.state]
-    return Text(known.row.state, style=colour)
+    restarts = f", restarted {known.row.restarts} times" if known.row.restarts else ""
+    return Text(known.row.state + restarts, style="green" if known.row.state == "running" else "yellow")
 
 
 def _ago(now: dt.datetime, then: dt.datetime | None) -> str:
