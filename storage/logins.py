@@ -33,7 +33,7 @@ def save_login(database: Database, name: str, password: str, *, own_database: st
         LoginError: the name cannot be used, or is a role's that is more than such a login.
         DatabaseError: Postgres does not allow it.
     """
-    for given in filter(None, (name, own_database)):
+    for given in (name,) if own_database is None else (name, own_database):
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", given):
             raise LoginError(f"{given!r} is no name for it: take lower-case letters, digits and _")
     with database.transaction() as connection:
