@@ -11,13 +11,13 @@ RUN python -m venv /opt/comention \
 FROM tools AS needs-cpu
 COPY pyproject.toml ./
 RUN /opt/comention/bin/uv pip install --python /opt/comention/bin/python --constraint constraints.txt \
-    --torch-backend=cpu --requirements pyproject.toml --extra export --extra otel
+    --torch-backend=cpu --requirements pyproject.toml --extra dashboard --extra export --extra otel
 
 # PyPI's own build of torch is the one with CUDA; the driver is all that the host has to bring.
 FROM tools AS needs-cuda
 COPY pyproject.toml ./
 RUN /opt/comention/bin/uv pip install --python /opt/comention/bin/python --constraint constraints.txt \
-    --requirements pyproject.toml --extra export --extra otel --extra gpu
+    --requirements pyproject.toml --extra dashboard --extra export --extra otel --extra gpu
 
 FROM needs-cpu AS built-cpu
 COPY . .
