@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import click
 from comention.errors import ComentionError
 from comention.settings import Settings
 from pipeline.health import health_file
+from pipeline.logs import configure, secrets_of
 from pipeline.queue_depths import QueueDepths
 from pipeline.servers import open_servers
 from pipeline.supervised import Role
@@ -29,6 +31,7 @@ def supervise(settings: Settings, role: Role) -> None:
     Raises:
         ComentionError: the servers cannot be used, or the embedded ones were lost.
     """
+    say = _sayer(settings)
     with ExitStack() as stack:
         servers = stack.enter_context(open_servers(settings))
         health = stack.enter_context(health_file(settings, role.kind))
@@ -48,9 +51,12 @@ def supervise(settings: Settings, role: Role) -> None:
             )
 
 
-def say(line: str) -> None:
-    """Write a line of the supervisor's own."""
-    click.echo(f"comention: {line}", err=True)
+def _sayer(settings: Settings) -> Callable[[str], None]:
+    """Return what writes a line of the supervisor's own: for people, or as JSON where that is asked for."""
+    if settings.log.format != "json":
+        return lambda line: click.echo(f"comention: {line}", err=True)
+    configure(settings.log, secrets=secrets_of(settings))
+    return logging.getLogger("comention.supervisor").info
 
 
 def all_of(*listeners: Callable[[list[RoleState]], None]) -> Callable[[list[RoleState]], None]:

@@ -18,9 +18,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from storage.citations import save_citations
+from storage.database import Database
 from storage.embedded import EmbeddedValkey
+from storage.runs import open_run
+from tests.builders import citation
 from tests.conftest import command_environment
 from tests.ncbi import Fault, Faults, NcbiServer, make_articles
+from tests.processes import service
 
 SECRET = "hunter2hunter2"
 
@@ -104,11 +109,11 @@ def worker(redis_url: str, log: Path, ready: Callable[[], bool], **settings: str
             process.wait(30)
 
 
-def send(redis_url: str, name: str, *arguments: object) -> None:
+def send(redis_url: str, name: str, *arguments: object, queue: str | None = None) -> None:
     from celery import Celery
 
     with Celery(broker=redis_url, set_as_current=False) as sender:
-        sender.send_task(name, args=arguments, ignore_result=True)
+        sender.send_task(name, args=arguments, queue=queue, ignore_result=True)
 
 
 def test_what_a_worker_did_is_counted_logged_and_traced(tmp_path: Path) -> None:
@@ -206,3 +211,42 @@ def test_metrics_that_cannot_be_served_do_not_stop_the_work(tmp_path: Path) -> N
     ):
         send(valkey.url, "comention.annotate")
         wait_for(lambda: '"records": 48' in log.read_text(), "the annotation")
+
+
+def test_the_worker_that_is_deployed_says_what_it_did(
+    database: Database, database_address: str, tmp_path: Path
+) -> None:
+    port, log = free_port(), tmp_path / "log"
+    with open_run(database, kind="file", source="t", source_key="t") as run, database.transaction() as connection:
+        save_citations(connection, run.run_id, [citation(pmid) for pmid in range(1, 31)])
+    with (
+        EmbeddedValkey(tmp_path / "valkey") as valkey,
+        service(
+            log,
+            *("worker", "--queues", "annotate,default"),
+            COMENTION_DATABASE__URL=database_address,
+            COMENTION_DATABASE__PASSWORD=SECRET,
+            COMENTION_REDIS__URL=valkey.url,
+            COMENTION_METRICS__PORT=str(port),
+            COMENTION_LOG__FORMAT="json",
+            COMENTION_ANNOTATE__BATCH_CITATIONS="20",
+        ) as started,
+    ):
+        started.says("ready.")
+        send(valkey.url, "comention.annotate", "lexicon", queue="annotate")
+        annotated = ("comention_records_total", frozenset({("stage", "annotate")}))
+        wait_for(lambda: scrape(port).get(annotated) == 30, "the annotation")
+        found = scrape(port)
+        assert found["comention_sentences_total", frozenset()] == 60
+        assert found["comention_batch_fill_ratio_sum", frozenset({("stage", "annotate")})] == pytest.approx(1.5)
+        assert started.end() == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"timestamp", "level", "event", "logger"} <= set.intersection(*(set(line) for line in lines))
+    taken = [line for line in lines if line["event"] == "annotating"]
+    assert [(line["pmids"], line["pmid_count"]) for line in taken] == [("1–20", 20), (list(range(21, 31)), 10)]
+    committed = [line for line in lines if line["event"] == "committed" and line["stage"] == "annotate"]
+    assert [line["records"] for line in committed] == [20, 10]
+    for line in (*taken, *committed):
+        assert (line["task"], line["annotator"]) == ("comention.annotate", "lexicon")
+    assert any(line["logger"] == "comention.supervisor" for line in lines)
+    assert SECRET not in log.read_text()
