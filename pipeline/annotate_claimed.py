@@ -128,7 +128,7 @@ def annotate_claimed(
             # What is in hand still, because of an error or a stop, others may have at once.
             for left in (batch, _outcome(reading)):
                 if left is not None:
-                    release_quietly(database, holder, left.claimed.lease)
+                    release_quietly(database, holder, left.claimed)
     return total, not stopped
 
 
@@ -194,10 +194,10 @@ def _annotate(
             if annotated:
                 counts += save_annotations(database, claimed.annotator_id, names, annotated, lease=claimed.lease)
         except BaseException:
-            release_quietly(database, holder, claimed.lease)
+            release_quietly(database, holder, claimed)
             raise
         if len(annotated) + len(guilty) < len(claimed.attempts):  # some were no longer there to be read
-            release_quietly(database, holder, claimed.lease)
+            release_quietly(database, holder, claimed)
         clock.fold(database)
         return counts
 

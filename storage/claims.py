@@ -19,8 +19,14 @@ class Holder:
 
     name: str
     lease_seconds: float
-    unreleased: list[UUID] = field(default_factory=list)
-    """Leases that could not be given back, because Postgres was away; the next claim gives them back."""
+    unreleased: list[ClaimedCitations] = field(default_factory=list)
+    """What could not be given back, because Postgres was away; the next claim does it."""
+
+    def take_unreleased(self) -> list[ClaimedCitations]:
+        """Return what could not be given back, for the caller to try; several threads may ask."""
+        taken = self.unreleased.copy()
+        del self.unreleased[: len(taken)]
+        return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +61,8 @@ def claim_citations(
 
     What others were lost at comes first, and alone.
     """
-    while holder.unreleased:
-        release_citations(database, holder.unreleased[-1])
-        holder.unreleased.pop()
+    for left in holder.take_unreleased():
+        release_quietly(database, holder, left)
     lease = uuid4()
     with database.autocommit() as connection:
         rows = connection.execute(
@@ -120,26 +125,25 @@ def renew_citations(database: Database, claimed: ClaimedCitations, holder: Holde
         return renewed.rowcount == len(claimed.attempts)
 
 
-def release_citations(database: Database, lease: UUID) -> None:
-    """Give back what was not done. A first attempt that nothing came of is not counted."""
+def release_citations(database: Database, claimed: ClaimedCitations) -> None:
+    """Give back what was not done: a first attempt is not counted, and suspects remain suspects."""
     with database.transaction() as connection:
+        if claimed.are_suspects:
+            statement = "UPDATE comention.annotation_claim SET leased_until = clock_timestamp(), lease = NULL"
+        else:
+            statement = "DELETE FROM comention.annotation_claim"
         connection.execute(
-            text("DELETE FROM comention.annotation_claim WHERE lease = :lease AND attempts <= 1"), {"lease": lease}
-        )
-        connection.execute(
-            text(
-                "UPDATE comention.annotation_claim SET leased_until = clock_timestamp(), lease = NULL WHERE lease = :lease"
-            ),
-            {"lease": lease},
+            text(f"{statement} WHERE annotator_id = :annotator AND lease = :lease"),
+            {"annotator": claimed.annotator_id, "lease": claimed.lease},
         )
 
 
-def release_quietly(database: Database, holder: Holder, lease: UUID) -> None:
+def release_quietly(database: Database, holder: Holder, claimed: ClaimedCitations) -> None:
     """Give back what was not done, or remember to where Postgres does not answer."""
     try:
-        release_citations(database, lease)
+        release_citations(database, claimed)
     except DatabaseError:
-        holder.unreleased.append(lease)
+        holder.unreleased.append(claimed)
 
 
 def choose_annotator(database: Database, name: str, annotator_id: int) -> None:
