@@ -20,10 +20,11 @@ from sqlalchemy import text
 from pipeline.log_lines import LinePrinter
 from pipeline.queue_depths import QueueDepths
 from pipeline.watch_view import duration
+from storage.backlog import get_backlog
 from storage.database import Database
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.workers import WorkerRow, list_workers, remove_workers, save_workers
-from tests.analyst_database import open_analyst_database
+from tests.analyst_database import analyst_database
 from tests.conftest import COMMAND, Comention, command_environment
 
 STARTED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -119,14 +120,12 @@ def test_the_document_has_what_is_owed_how_fast_it_goes_and_when_it_ends(
     assert look["seconds_to_fetch"] == 100
     assert [worker["lost"] for worker in look["workers"]] == [False, False, True]
     shown = comention("status", "--watch", COMENTION_REDIS__URL=broker.conf.broker_url).stdout
-    for expected in ("300", "1 min 40 s", "lithium", "fetch on there", "not heard of for 1 min 40 s"):
+    for expected in ("300", "1 min 40 s", "lithium", "fetch on there", "not heard of for 1 min"):
         assert expected in shown
 
 
 def test_annotators_are_shown_with_what_they_owe(postgres: EmbeddedPostgres, template: str) -> None:
-    with open_analyst_database(postgres, template, "watched") as database:
-        from storage.backlog import get_backlog
-
+    with analyst_database(postgres, template, "watched") as (_, database):
         with database.transaction() as connection:
             connection.execute(text("DELETE FROM comention.annotation WHERE pmid = 101"))
         backlog = get_backlog(database)
