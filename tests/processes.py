@@ -30,6 +30,10 @@ class Service:
 
     def __init__(self, log: Path, *arguments: str, **settings: str) -> None:
         self._log = log
+        if (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        ):  # in the background of a script; the command would inherit it
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*COMMAND, *arguments],
