@@ -135,7 +135,7 @@ class WorkerSettings(_Group):
         gt=0,
         description="time that work in hand is given when a worker is asked to end; then it is killed",
     )
-    start_limit: float = Field(default=120.0, gt=0, description="until a worker that was started has to take messages")
+    start_limit: float = Field(default=60.0, gt=0, description="until a worker that was started has to take messages")
     silence_limit: float = Field(default=30.0, gt=0, description="without a sign, after which a worker is replaced")
     idle_limit: float = Field(
         default=45.0, gt=0, description="without taking a message although some wait, after which a worker is replaced"

@@ -92,6 +92,7 @@ def _signing(signs: SignWriter) -> type[bootsteps.StartStopStep]:
         def start(self, consumer: Any) -> None:
             """Begin."""
             self._cancel()
+            signs.write()
             self._timer = consumer.timer.call_repeatedly(SIGN_EVERY_S, signs.write)
 
         def stop(self, consumer: Any) -> None:

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "link": ("pipeline.commands.link:link", "Let names stand for the concepts of a terminology."),
     "metrics": ("pipeline.commands.metrics:metrics", "Serve what is owed, for Prometheus."),
     "status": ("pipeline.commands.status:status", "Say what is stored, annotated, owed and refused."),
+    "quarantine": (
+        "pipeline.commands.quarantine:quarantine",
+        "Show what was tried too often, and let it be tried anew.",
+    ),
     "verify": ("pipeline.commands.verify:verify", "Prove that the counts agree with a recount."),
     "up": ("pipeline.commands.up:up", "Run everything on this machine: servers, workers, schedule."),
     "worker": ("pipeline.commands.worker:worker", "Work for queues, as a server does."),

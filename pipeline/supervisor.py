@@ -214,7 +214,9 @@ def _signals_in_a_pipe() -> Iterator[int]:
     before_fd = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     before = {}
     for number in (*_STOP_SIGNALS, signal.SIGCHLD):
-        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:  # as nohup has it
+        if (
+            number in _STOP_SIGNALS and signal.getsignal(number) is signal.SIG_IGN
+        ):  # as nohup and `&` in a script have it
             continue
         before[number] = signal.signal(number, lambda *_: None)  # only the byte in the pipe counts
     try:

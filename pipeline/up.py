@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 
 from comention.errors import ComentionError
 from comention.settings import Settings
@@ -28,7 +29,7 @@ class AlreadyUpError(ComentionError):
     """Another process runs everything on the same home."""
 
 
-def run_everything(settings: Settings, *, sample: bool, port: int) -> None:
+def run_everything(settings: Settings, *, sample: bool, port: int | None) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP; embedded servers that are lost are started again, and the workers with them.
 
     Raises:
@@ -38,21 +39,26 @@ def run_everything(settings: Settings, *, sample: bool, port: int) -> None:
     roles = _roles(settings, port)
     printer = LinePrinter([OURS, *(role.name for role in roles)])
     with _only_one(settings):
-        while not _run_once(settings, roles, printer, sample=sample, port=port):
+        while not _run_once(settings, roles, printer, sample=sample):
             printer.say(OURS, "an embedded server was killed together with its supervisor; everything is started again")
             sample = False
 
 
-def _roles(settings: Settings, port: int) -> list[Role]:
+def _roles(settings: Settings, port: int | None) -> list[Role]:
     # `default` has a process of its own: what looks for forgotten work must not wait behind work.
     roles = [worker_role(settings, [queue]) for queue in ("fetch", "annotate", "default")]
     roles.append(beat_role(settings))
-    if "serve" in COMMANDS:
-        roles.append(command_role("serve", ["serve", "--port", str(port)]))
+    if _can_serve():
+        roles.append(command_role("serve", ["serve", *(["--port", str(port)] if port is not None else [])]))
     return roles
 
 
-def _run_once(settings: Settings, roles: list[Role], printer: LinePrinter, *, sample: bool, port: int) -> bool:
+def _can_serve() -> bool:
+    """Whether there is a dashboard, and what it needs is installed."""
+    return "serve" in COMMANDS and all(find_spec(name) for name in ("fastapi", "uvicorn"))
+
+
+def _run_once(settings: Settings, roles: list[Role], printer: LinePrinter, *, sample: bool) -> bool:
     """Run everything until a signal (True), or until an embedded server is lost (False)."""
 
     def say(line: str) -> None:
@@ -60,7 +66,7 @@ def _run_once(settings: Settings, roles: list[Role], printer: LinePrinter, *, sa
 
     with ExitStack() as stack:
         servers = stack.enter_context(open_servers(settings, migrate=True))
-        _greet(settings, servers, printer, port, [role.name for role in roles])
+        _greet(settings, servers, say, [role.name for role in roles])
         health = stack.enter_context(health_file(settings, "worker"))
         depths = stack.enter_context(QueueDepths(servers.broker_url))
         rows = stack.enter_context(WorkerRows(servers.database.url, say))
@@ -68,7 +74,7 @@ def _run_once(settings: Settings, roles: list[Role], printer: LinePrinter, *, sa
             from pipeline.sample import hand_in_sample
 
             hand_in_sample(servers.database, say)
-        progress = stack.enter_context(UpProgress(servers.database.url, depths, say))
+        progress = stack.enter_context(UpProgress(servers.database.url, say))
         supervisor = Supervisor(
             roles,
             {**os.environ, **servers.environment},
@@ -107,7 +113,7 @@ def _only_one(settings: Settings) -> Iterator[None]:
         os.close(lock)
 
 
-def _greet(settings: Settings, servers: Servers, printer: LinePrinter, port: int, names: list[str]) -> None:
+def _greet(settings: Settings, servers: Servers, say: Callable[[str], None], names: list[str]) -> None:
     kinds = {
         "COMENTION_DATABASE__URL": "Postgres",
         "COMENTION_REDIS__URL": "Valkey",
@@ -117,8 +123,6 @@ def _greet(settings: Settings, servers: Servers, printer: LinePrinter, port: int
         f"{' and '.join(embedded)} run in {settings.home}" if embedded else "the configured Postgres and Redis are used"
     )
     lines = [where, f"processes: {', '.join(names)}"]
-    if "serve" in names:
-        lines.append(f"dashboard: http://127.0.0.1:{port}/")
     lines.append("in another terminal: `comention status --watch`, `comention top`; Ctrl-C ends everything")
     for line in lines:
-        printer.say(OURS, line)
+        say(line)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from comention.errors import DatabaseError
-from pipeline.queue_depths import QueueDepths
 from pipeline.signs import Counts
 from pipeline.supervisor import RoleState
 from storage.backlog import Backlog, get_backlog
@@ -19,10 +18,9 @@ _EVERY_S = 5.0
 class UpProgress:
     """Says how far the work is, from a thread of its own."""
 
-    def __init__(self, address: Address, depths: QueueDepths, say: Callable[[str], None]) -> None:
+    def __init__(self, address: Address, say: Callable[[str], None]) -> None:
         """Name where to look; looking begins with the block."""
         self._database = Database(address)
-        self._depths = depths
         self._say = say
         self._recent = Counts()
         self._over = threading.Event()

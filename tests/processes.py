@@ -30,6 +30,10 @@ class Service:
 
     def __init__(self, log: Path, *arguments: str, **settings: str) -> None:
         self._log = log
+        if (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        ):  # in the background of a script; the command would inherit it
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*COMMAND, *arguments],
@@ -51,10 +55,10 @@ class Service:
 
     def says(self, wanted: str, *, seconds: float = 60.0) -> None:
         """Wait until it has said something."""
-        eventually(
-            lambda: wanted in self.log or self.process.poll() is not None, f"{wanted!r} in the log", seconds=seconds
-        )
-        assert wanted in self.log, self.log
+        deadline = time.monotonic() + seconds
+        while wanted not in self.log and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert wanted in self.log
 
     def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60.0) -> int:
         """Send it a signal and return its exit status."""

@@ -9,8 +9,8 @@ import click
 @click.option(
     "--sample", is_flag=True, help="Bring in the bundled sample of `comention demo` for the workers to annotate."
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port of the dashboard.")
-def up(sample: bool, port: int) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the dashboard. Without: that of the settings.")
+def up(sample: bool, port: int | None) -> None:
     """Run Postgres, Valkey, workers, schedule and dashboard on this machine until Ctrl-C, which leaves no process behind.
 
     Servers that the settings name are used instead of embedded ones. What was not finished is taken up by the next `up`.
