@@ -17,7 +17,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store scale clean
+.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store scale secrets clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,11 +51,13 @@ scale: $(VENV)/.installed-dev ## Fetch 25,000 citations through 4 processes from
 	COMENTION_TEST_CITATIONS=25000 $(BIN)/python -m pytest -n 0 tests/pipeline/test_scale.py -o junit_family=xunit1 --junit-xml=scale.xml $(PYTEST_ARGS)
 	@grep -o '<property [^>]*>' scale.xml; rm -f scale.xml
 
-lint: $(VENV)/.installed-dev ## Check format, style, types and the import contracts
+lint: $(VENV)/.installed-dev ## Check format, style, types, the import contracts and the files of the containers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.gpu.yml deploy/compose.*.yml
 	$(BIN)/python -m compileall -q comention ingest annotate storage pipeline dashboard migrations
 
 format: $(VENV)/.installed-dev ## Put the code into its format
@@ -89,6 +91,9 @@ bench-sentences: $(VENV)/.installed-bench ## Measure sentence splitters on GENIA
 
 bench-store: $(VENV)/.installed-dev ## Measure questions, writing and room of the store; fails where a target is missed
 	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
+
+secrets: ## Write random secrets for docker compose, where there are none yet
+	@deploy/make-secrets.sh
 
 reference: $(VENV)/.installed-dev ## Write the pages under docs/reference from the program
 	$(BIN)/python -m pipeline.reference

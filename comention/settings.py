@@ -1,4 +1,5 @@
-"""Settings: from environment variables, from ``comention.toml`` in the working folder, or from their defaults, in that order.
+"""Settings: from environment variables, from files that these name, from ``comention.toml`` in the working folder, or from
+their defaults, in that order.
 
 ``COMENTION_DATABASE__URL`` is ``settings.database.url``. Nothing here is instantiated on import: commands load the settings
 once and pass them on.
@@ -23,6 +24,7 @@ from pydantic_settings import (
 )
 
 from comention.errors import SettingsError
+from comention.secret_files import SecretFiles, WithoutFiles, secret_names
 
 
 def default_home() -> Path:
@@ -41,6 +43,9 @@ class DatabaseSettings(_Group):
 
     url: SecretStr | None = Field(
         default=None, description="postgresql://user:password@host/name; unset: the embedded Postgres"
+    )
+    password: SecretStr | None = Field(
+        default=None, description="takes the place of the one in the address, which may then do without"
     )
     connect_timeout: int = Field(default=10, ge=1, description="seconds until an unreachable server is given up")
 
@@ -99,6 +104,91 @@ class AnnotateSettings(_Group):
     batch_citations: int = Field(default=64, ge=1, description="citations annotated and stored in one transaction")
 
 
+class WorkSettings(_Group):
+    """How workers share the work."""
+
+    lease_seconds: float = Field(
+        default=60.0, gt=0, description="seconds for which a piece of work is one worker's; then others take it"
+    )
+    sweep_seconds: float = Field(default=15.0, gt=0, description="how often it is looked what is owed and nobody does")
+    slice_seconds: float = Field(
+        default=20.0, gt=0, description="seconds after which a task that goes on makes room for a more urgent one"
+    )
+    fetch_batch: int = Field(default=400, ge=1, le=10_000, description="PMIDs that a worker fetches at a time")
+    backlog: int = Field(
+        default=50_000, ge=1, description="citations waiting for the annotator at which fetching pauses"
+    )
+    nightly_hour: int = Field(default=2, ge=0, le=23, description="hour (UTC) of the nightly upkeep")
+    nightly_updates: bool = Field(default=False, description="apply PubMed's update files every night")
+    verify_sample: int = Field(default=200, ge=1, description="drugs whose counts are recounted every night")
+
+
+class WorkerSettings(_Group):
+    """How worker processes are kept. Times are seconds."""
+
+    fetch_threads: int = Field(default=4, ge=1, description="batches that a worker fetches at once")
+    annotate_threads: int = Field(
+        default=2, ge=1, description="batches that a worker annotates at once; one is computed while another is stored"
+    )
+    grace: float = Field(
+        default=25.0,
+        gt=0,
+        description="time that work in hand is given when a worker is asked to end; then it is killed",
+    )
+    start_limit: float = Field(default=60.0, gt=0, description="until a worker that was started has to take messages")
+    silence_limit: float = Field(default=30.0, gt=0, description="without a sign, after which a worker is replaced")
+    idle_limit: float = Field(
+        default=45.0, gt=0, description="without taking a message although some wait, after which a worker is replaced"
+    )
+    task_limit: float = Field(
+        default=900.0, gt=0, description="without a commit by a task in hand, after which its worker is replaced"
+    )
+    state_folder: Path | None = Field(
+        default=None,
+        description="where workers say how they are, for --healthcheck; unset: a private folder for temporary files",
+    )
+
+
+class LogSettings(_Group):
+    """What workers write to stderr about their work."""
+
+    format: str = Field(
+        default="auto",
+        pattern="^(auto|console|json)$",
+        description="json: one object a line; auto takes console on a terminal and json elsewhere",
+    )
+    level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="the least that is written; debug names every PMID of a batch",
+    )
+
+
+class MetricsSettings(_Group):
+    """Where figures are served for Prometheus."""
+
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="the port on which each worker serves its own; unset: none are served",
+    )
+    host: str = Field(default="127.0.0.1", description="the address to listen on; 0.0.0.0 in a container")
+    refresh: float = Field(
+        default=30.0, gt=0, description="seconds for which what `comention metrics` has counted in the database holds"
+    )
+
+
+class TracingSettings(_Group):
+    """Where traces go, with the extra ``otel``."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="an OpenTelemetry collector, such as http://collector:4318/v1/traces; unset: no traces",
+    )
+
+
 class Settings(BaseSettings):
     """Every setting of comention."""
 
@@ -115,6 +205,11 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     ncbi: NcbiSettings = NcbiSettings()
     annotate: AnnotateSettings = AnnotateSettings()
+    work: WorkSettings = WorkSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -125,12 +220,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, ``comention.toml``."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Order the sources: arguments, environment, files, ``comention.toml``."""
+        values = WithoutFiles(settings_cls)
+        return init_settings, values, SecretFiles(settings_cls), TomlConfigSettingsSource(settings_cls)
 
 
 NOT_SETTINGS = frozenset({"COMENTION_CORPORA", "COMENTION_TRACEBACK"})
 """Variables of ours that are no settings: where tests find corpora, and whether a defect shows its traceback."""
+
+
+def file_names() -> list[str]:
+    """Return the environment variables that name a file with a secret."""
+    return [f"{name}_FILE" for name in secret_names(Settings)]
 
 
 def setting_names() -> list[str]:
@@ -153,7 +254,7 @@ def load_settings() -> Settings:
             and never shows a value.
 
     """
-    known = {*setting_names(), *NOT_SETTINGS}
+    known = {*setting_names(), *file_names(), *NOT_SETTINGS}
     for name in sorted(os.environ):
         if name.startswith("COMENTION_") and name.upper() not in known:
             similar = difflib.get_close_matches(name, known, n=1)

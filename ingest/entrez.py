@@ -28,6 +28,7 @@ from urllib.request import Request
 
 from comention.errors import FetchError, RetryableFetchError, SettingsError
 from comention.settings import NcbiSettings
+from ingest import attempts as sent
 from ingest.rate_limit import Limiter
 
 LONGEST_BACKOFF = 60.0
@@ -63,10 +64,13 @@ class TransientError(Exception):
     Deliberately no ``URLError``: ``Bio.Entrez`` would catch it and repeat the request itself.
     """
 
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
-        """Say what happened; ``retry_after`` is how many seconds NCBI asks to wait."""
+    def __init__(
+        self, reason: str, *, retry_after: float | None = None, outcome: sent.Outcome | int = "complaint"
+    ) -> None:
+        """Say what happened; ``retry_after`` is how many seconds NCBI asks to wait, ``outcome`` what is counted."""
         super().__init__(reason)
         self.retry_after = retry_after
+        self.outcome = str(outcome)
 
 
 class NothingFoundError(FetchError):
@@ -106,8 +110,9 @@ class EntrezClient:
         attempts = self._settings.attempts
         for attempt in range(1, attempts + 1):
             try:
-                return read(self._ask(utility, parameters))
+                answer = read(self._ask(utility, parameters))
             except TransientError as failure:
+                sent.report(sent.Attempt(utility=utility, outcome=failure.outcome))
                 said = self._quote(str(failure))
                 if attempt == attempts:
                     # `from None`: what lies below may be the server's words, and repeat the key.
@@ -118,6 +123,15 @@ class EntrezClient:
                 pause = self._pause(attempt, failure.retry_after or 0.0)
                 _logger.info("%s: %s; attempt %d of %d in %.1f s", utility, said, attempt + 1, attempts, pause)
                 time.sleep(pause)
+            except RetryableFetchError:  # nothing was sent: the limiter has no turns to give
+                raise
+            except FetchError as refusal:
+                outcome = "ok" if isinstance(refusal, NothingFoundError) else "refused"
+                sent.report(sent.Attempt(utility=utility, outcome=outcome))
+                raise
+            else:
+                sent.report(sent.Attempt(utility=utility, outcome="ok"))
+                return answer
         raise AssertionError("settings.attempts is at least one")
 
     def _ask(self, utility: str, parameters: dict[str, str | int]) -> bytes:
@@ -157,7 +171,7 @@ class EntrezClient:
         except (URLError, http.client.HTTPException, OSError) as error:
             reason = error.reason if isinstance(error, URLError) else error
             detail = str(reason) or type(reason).__name__
-            raise TransientError(f"the connection to {self._host} failed ({detail})") from None
+            raise TransientError(f"the connection to {self._host} failed ({detail})", outcome="no answer") from None
 
     def _failure(self, error: HTTPError) -> Exception:
         """What an HTTP status other than 200 means for the request."""
@@ -171,7 +185,7 @@ class EntrezClient:
         if _NOTHING_FOUND.search(said):
             return NothingFoundError(self._quote(said))
         if error.code in {408, 429} or error.code >= 500 or _PASSING.search(said):
-            return TransientError(said, retry_after=retry_after(error.headers))
+            return TransientError(said, retry_after=retry_after(error.headers), outcome=error.code)
         return FetchError(_refusal(self._quote(said)))
 
     def _quote(self, said: str) -> str:

@@ -118,7 +118,7 @@ class RedisLimiter:
         import redis
 
         try:
-            address = _client_url(url)
+            address = client_url(url)
             self._client = redis.Redis.from_url(address, socket_timeout=5, socket_connect_timeout=5)
         except ValueError as error:
             raise SettingsError(
@@ -180,7 +180,7 @@ def _process_limiter(account: str, rate: int, base_url: str) -> WindowLimiter:
     return WindowLimiter(rate)
 
 
-def _client_url(url: str) -> str:
+def client_url(url: str) -> str:
     """``url`` for redis-py, where Celery's ``redis+socket:///path?virtual_host=1`` is ``unix:///path?db=1``."""
     parts = urlsplit(url)
     if parts.scheme != "redis+socket":

@@ -18,6 +18,7 @@ from ingest.sentences import split_citation
 from storage.citations import delete_citations, save_citations
 from storage.cooccurrence import fold_counts
 from storage.database import Database
+from storage.leases import Fence
 from storage.precedence import POSITIONS, ReadCitation
 from storage.runs import IngestCounts, IngestException, IngestRun, find_finished_run, open_run
 
@@ -39,6 +40,8 @@ class SourceReport:
     counts: IngestCounts
     failure: str | None = None
     already_read: bool = False
+    retryable: bool = False
+    """Of a failure: whether the same may succeed later without anybody changing anything."""
 
     @property
     def usable(self) -> bool:
@@ -93,23 +96,27 @@ def ingest_pmids(
     ledger: RunName | None = None,
     on_run: Callable[[int], None] = lambda run_id: None,
     on_progress: OnProgress | None = None,
+    fence: Fence | None = None,
 ) -> SourceReport:
     """Fetch citations from NCBI and store them; a PMID that NCBI does not return is in the ledger as missing.
 
     ``ledger`` says under which name the run stands there, where that is not the query or the PMIDs; ``on_run`` is told its
-    number before anything is fetched.
+    number before anything is fetched. ``fence`` is called first in every transaction that stores, and ends it by an error
+    where the work is no longer ours.
     """
     wanted = sorted(set(pmids))
     if ledger is None:
         digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()
         kind = "pmids" if query is None else "query"
-        source = query if query is not None else _summary(wanted)
+        source = query if query is not None else pmid_summary(wanted)
         ledger = RunName(kind=kind, source=source, source_key=f"{kind}:{query or ''}:{digest}")
     with open_run(
         database, kind=ledger.kind, source=ledger.source, source_key=ledger.source_key, requested=len(wanted)
     ) as run:
         on_run(run.run_id)
-        return _ingest(database, run, ledger.source, pubmed.fetch(wanted[run.done :]), splitter, on_progress)
+        return _ingest(
+            database, run, ledger.source, pubmed.fetch(wanted[run.done :]), splitter, on_progress, fence=fence
+        )
 
 
 def printable(text: str) -> str:
@@ -117,7 +124,8 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _summary(pmids: list[int]) -> str:
+def pmid_summary(pmids: list[int]) -> str:
+    """Return what a list of PMIDs is called: the first few, and how many more."""
     shown = ", ".join(map(str, pmids[:5]))
     return shown if len(pmids) <= 5 else f"{shown} and {len(pmids) - 5:,} more"
 
@@ -131,9 +139,11 @@ def _ingest(
     on_progress: OnProgress | None,
     *,
     bulk_start: int = 0,
+    fence: Fence | None = None,
 ) -> SourceReport:
     """Store a source batch by batch; one batch is written while the next is parsed and split."""
     failure: str | None = None
+    retryable = False
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as writer:
         writing: Future[IngestCounts] | None = None
 
@@ -149,16 +159,16 @@ def _ingest(
             try:
                 batch = next(batches, None)
             except (SourceError, FetchError) as error:
-                failure = printable(str(error))
+                failure, retryable = printable(str(error)), error.retryable
                 break
             if batch is None:
                 break
             settle()
-            writing = writer.submit(_save, database, run, batch)
+            writing = writer.submit(_save, database, run, batch, fence)
         settle()
     run.finish(failure=failure)
     fold_counts(database)
-    return SourceReport(source=source, counts=run.counts, failure=failure)
+    return SourceReport(source=source, counts=run.counts, failure=failure, retryable=retryable)
 
 
 @dataclass(slots=True)
@@ -219,11 +229,13 @@ def _batches(records: Iterator[Record], splitter: Splitter, *, first: int, bulk_
         raise failure
 
 
-def _save(database: Database, run: IngestRun, batch: _Batch) -> IngestCounts:
+def _save(database: Database, run: IngestRun, batch: _Batch, fence: Fence | None) -> IngestCounts:
     counts = IngestCounts()
     for refused in batch.refused:
         counts.explain(refused)
     with database.transaction() as connection:
+        if fence is not None:
+            fence(connection)
         if batch.citations:
             counts.add(save_citations(connection, run.run_id, batch.citations))
         if batch.deletions:

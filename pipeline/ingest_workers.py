@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,9 +16,8 @@ from typing import Protocol
 
 from comention.errors import ComentionError
 from pipeline.ingest_stage import SourceReport
+from pipeline.parent import end_with_parent
 from storage.database import Address, Database
-
-_PR_SET_PDEATHSIG = 1
 
 
 class IngestJob(Protocol):
@@ -102,10 +99,7 @@ def _begin(address: Address, progress: SimpleQueue[int | None], stop: Event, par
     """Prepare a worker: it ends with its parent, even a killed one, and leaves Ctrl-C to it."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:  # it died before the kernel knew of our wish
-        os._exit(1)
+    end_with_parent(parent)
     # Records are trees without cycles: the collector would walk over all that was imported, again and again, for nothing.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import BaseModel
 
-from comention.settings import Settings, setting_names
+from comention.settings import Settings, file_names, setting_names
 from pipeline.cli import cli
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ def settings_page() -> str:
         "",
         "Environment variables, or the same in `comention.toml` in the working folder "
         "(`COMENTION_NCBI__EMAIL` is `email` under `[ncbi]`). The environment goes first.",
+        "",
+        "A secret may stand in a file that a variable names instead: "
+        + ", ".join(f"`{name}`" for name in file_names())
+        + ".",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",

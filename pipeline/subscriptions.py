@@ -12,6 +12,7 @@ from ingest.pubmed import PubMed
 from pipeline.ingest_stage import RunName, SourceReport, ingest_pmids
 from pipeline.schedule import parse_schedule
 from storage.database import Database
+from storage.leases import Fence
 from storage.runs import IngestCounts
 from storage.subscriptions import Found, Subscription, Tick, list_subscriptions, open_tick
 
@@ -61,12 +62,13 @@ def run_tick(
     remarks: list[str] | None = None,
     on_found: Callable[[Found], None] = lambda found: None,
     on_progress: Callable[[int], None] | None = None,
+    fence: Fence | None = None,
 ) -> TickReport | None:
     """Do a tick, or go on with it where it was interrupted; ``None`` where it is done already.
 
     The query is asked as a whole each time, because a citation may begin to match it long after it came to PubMed, when
     it is indexed. Fetched is what is not stored, and what NCBI changed since the last tick. ``remarks`` is where
-    ``pubmed`` puts what NCBI says of the query.
+    ``pubmed`` puts what NCBI says of the query; ``fence`` is as for `ingest_pmids`.
 
     Raises:
         SourceBusyError: another process has a tick of the same subscription in hand.
@@ -79,7 +81,9 @@ def run_tick(
             found = open_one.found or _ask(pubmed, owner, open_one, remarks if remarks is not None else [])
         except FetchError as error:
             open_one.finish(failure=str(error))
-            source = SourceReport(source=owner.name, counts=IngestCounts(), failure=str(error))
+            source = SourceReport(
+                source=owner.name, counts=IngestCounts(), failure=str(error), retryable=error.retryable
+            )
             return TickReport(subscription=owner.name, tick=tick, found=None, source=source)
         on_found(found)
         report = ingest_pmids(
@@ -94,6 +98,7 @@ def run_tick(
             ),
             on_run=open_one.note_run,
             on_progress=on_progress,
+            fence=fence,
         )
         open_one.finish(failure=report.failure)
         return TickReport(subscription=owner.name, tick=tick, found=found, source=report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -98,40 +99,65 @@ def list_pending(
             ),
             {"annotator": annotator_id, "after": after_pmid, "limit": limit},
         ).all()
-        pmids = {"pmids": [row.pmid for row in citations]}
-        texts: dict[int, str] = {
-            row.pmid: row.text
-            for row in connection.execute(
-                text("SELECT pmid, text FROM comention.citation WHERE pmid = ANY(:pmids)"), pmids
-            )
-        }
-        lines = connection.execute(
+        return _with_sentences(connection, {row.pmid: bytes(row.content_hash) for row in citations})
+
+
+def read_pending(database: Database, annotator_id: int, pmids: Sequence[int]) -> list[PendingCitation]:
+    """Return those of the citations that are owed to an annotator, in order of PMID, with their sentences."""
+    with database.transaction() as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        citations = connection.execute(
             text(
-                "SELECT pmid, ordinal, start_char, end_char FROM comention.sentence WHERE pmid = ANY(:pmids) "
-                "ORDER BY pmid, ordinal"
+                "SELECT pmid, content_hash FROM comention.owed WHERE annotator_id = :annotator AND pmid = ANY(:pmids) "
+                "ORDER BY pmid"
             ),
-            pmids,
-        )
-        by_pmid: dict[int, list[tuple[int, str]]] = {row.pmid: [] for row in citations}
-        for pmid, ordinal, start, end in lines:
-            by_pmid[pmid].append((ordinal, texts[pmid][start:end]))
+            {"annotator": annotator_id, "pmids": list(pmids)},
+        ).all()
+        return _with_sentences(connection, {row.pmid: bytes(row.content_hash) for row in citations})
+
+
+def _with_sentences(connection: Connection, citations: Mapping[int, bytes]) -> list[PendingCitation]:
+    """Read the sentences of citations, given with their content hashes in the same snapshot."""
+    pmids = {"pmids": list(citations)}
+    texts: dict[int, str] = {
+        row.pmid: row.text
+        for row in connection.execute(text("SELECT pmid, text FROM comention.citation WHERE pmid = ANY(:pmids)"), pmids)
+    }
+    lines = connection.execute(
+        text(
+            "SELECT pmid, ordinal, start_char, end_char FROM comention.sentence WHERE pmid = ANY(:pmids) "
+            "ORDER BY pmid, ordinal"
+        ),
+        pmids,
+    )
+    by_pmid: dict[int, list[tuple[int, str]]] = {pmid: [] for pmid in citations}
+    for pmid, ordinal, start, end in lines:
+        by_pmid[pmid].append((ordinal, texts[pmid][start:end]))
     return [
         PendingCitation(
-            pmid=row.pmid,
-            content_hash=bytes(row.content_hash),
-            ordinals=tuple(ordinal for ordinal, _ in by_pmid[row.pmid]),
-            sentences=tuple(line for _, line in by_pmid[row.pmid]),
+            pmid=pmid,
+            content_hash=content_hash,
+            ordinals=tuple(ordinal for ordinal, _ in by_pmid[pmid]),
+            sentences=tuple(line for _, line in by_pmid[pmid]),
         )
-        for row in citations
+        for pmid, content_hash in citations.items()
     ]
 
 
 def save_annotations(
-    database: Database, annotator_id: int, names: NameTable, batch: Sequence[AnnotatedCitation]
+    database: Database,
+    annotator_id: int,
+    names: NameTable,
+    batch: Sequence[AnnotatedCitation],
+    *,
+    lease: UUID | None = None,
+    give_up: bool = False,
 ) -> AnnotationCounts:
     """Write mentions, ledger and counts of a batch in one transaction; repeating it changes nothing.
 
-    A citation whose content changed while it was annotated stays owed.
+    A citation whose content changed while it was annotated stays owed. With a ``lease``, only what is still claimed under it is
+    written, and the claims end in the same transaction: whoever comes late, because others took over, changes nothing. With
+    ``give_up`` what failed is not tried again.
     """
     numbers = names.intern_surfaces(
         (mention.label, sentence[mention.start_char : mention.end_char])
@@ -141,6 +167,9 @@ def save_annotations(
     )
     with database.transaction() as connection:
         owed = _lock_owed(connection, annotator_id, [item.pending.pmid for item in batch])
+        if lease is not None:
+            held = _end_claims(connection, annotator_id, lease, [item.pending.pmid for item in batch])
+            owed = {pmid: content_hash for pmid, content_hash in owed.items() if pmid in held}
         todo = sorted(
             (item for item in batch if owed.get(item.pending.pmid) == item.pending.content_hash),
             key=lambda item: item.pending.pmid,
@@ -154,7 +183,7 @@ def save_annotations(
                 text("DELETE FROM comention.annotation WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
                 {"annotator": annotator_id, "pmids": again},
             )
-        written = _write(connection, annotator_id, todo, numbers, earlier)
+        written = _write(connection, annotator_id, todo, numbers, earlier, give_up=give_up)
         count_in(connection, pmids, annotator_id=annotator_id)
     return written + AnnotationCounts(skipped=len(batch) - len(todo))
 
@@ -173,12 +202,26 @@ def _lock_owed(connection: Connection, annotator_id: int, pmids: Sequence[int]) 
     return {row.pmid: bytes(row.content_hash) for row in owed}
 
 
+def _end_claims(connection: Connection, annotator_id: int, lease: UUID, pmids: Sequence[int]) -> set[int]:
+    """End the claims of a batch and return the citations that were claimed under this lease to the end."""
+    ended = connection.execute(
+        text(
+            "DELETE FROM comention.annotation_claim WHERE annotator_id = :annotator AND lease = :lease "
+            "AND pmid = ANY(:pmids) RETURNING pmid"
+        ),
+        {"annotator": annotator_id, "lease": lease, "pmids": list(pmids)},
+    )
+    return set(ended.scalars())
+
+
 def _write(
     connection: Connection,
     annotator_id: int,
     items: Sequence[AnnotatedCitation],
     numbers: Mapping[Surface, int],
     earlier: Mapping[int, tuple[bytes, int]],
+    *,
+    give_up: bool,
 ) -> AnnotationCounts:
     ledger: list[tuple[object, ...]] = []
     exceptions: list[tuple[object, ...]] = []
@@ -211,7 +254,7 @@ def _write(
                 detail,
                 sum(result.status is not AnnotationStatus.FAILED for result in item.results),
                 len(mentions),
-                attempts + 1 if seen == item.pending.content_hash else 1,
+                MAX_ATTEMPTS if give_up else attempts + 1 if seen == item.pending.content_hash else 1,
             )
         )
     copy_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import psycopg
@@ -33,7 +34,24 @@ def database_url(settings: Settings) -> URL:
         raise SettingsError(
             "no database is configured: set COMENTION_DATABASE__URL to postgresql://user:password@host/name"
         )
-    return parse_url(settings.database.url.get_secret_value(), connect_timeout=settings.database.connect_timeout)
+    url = parse_url(settings.database.url.get_secret_value(), connect_timeout=settings.database.connect_timeout)
+    password = settings.database.password
+    return url if password is None else url.set(password=password.get_secret_value())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """How the sessions of a worker stand out: by their name, and by ending where a transaction stays idle for too long."""
+
+    name: str
+    idle_in_transaction_seconds: float
+
+    def apply(self, url: URL) -> URL:
+        """Return the address that opens such sessions."""
+        given = url.query.get("options", "")
+        limit = f"-c idle_in_transaction_session_timeout={round(self.idle_in_transaction_seconds * 1000)}"
+        options = " ".join([*((given,) if isinstance(given, str) else given), limit]).strip()
+        return url.update_query_dict({"application_name": self.name, "options": options})
 
 
 def parse_url(address: str, *, connect_timeout: int) -> URL:
@@ -155,8 +173,12 @@ def _place(url: URL) -> str:
 
 
 @contextmanager
-def open_database(settings: Settings, *, check_schema: bool = True) -> Iterator[Database]:
+def open_database(
+    settings: Settings, *, check_schema: bool = True, sessions: Sessions | None = None
+) -> Iterator[Database]:
     """Open the configured Postgres, or the embedded one, which is started and, where empty, given its schema.
+
+    ``sessions`` says how its sessions call themselves and what they may not do, where that is not as usual.
 
     Raises:
         DatabaseError: it cannot be reached.
@@ -174,6 +196,8 @@ def open_database(settings: Settings, *, check_schema: bool = True) -> Iterator[
             url = url.update_query_dict({"application_name": EMBEDDED})
         else:
             url = database_url(settings)
+        if sessions is not None:
+            url = sessions.apply(url)
         database = Database(url)
         stack.callback(database.close)
         if check_schema:

@@ -87,6 +87,10 @@ class EmbeddedServer(ABC):
         """Leave."""
         self.stop()
 
+    def is_running(self) -> bool:
+        """Tell whether somebody keeps the server of this home running; ``start`` attaches to it then."""
+        return self._folder.path.is_dir() and is_held(self._folder.supervisor_lock)
+
     @property
     def socket_folder(self) -> Path:
         """The private folder with the server's unix socket."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from comention.errors import SchemaError
@@ -78,6 +80,36 @@ def maintain(as_json: bool) -> None:
         + (f"{left:,} left to the next time, because others hold them" if left else "none left"),
         markup=False,
         soft_wrap=True,
+    )
+
+
+@db.command()
+@click.argument("name")
+@click.option(
+    "--password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with its password.  [default: ask for it]",
+)
+@click.option("--own-database", metavar="NAME", help="Also create a database that belongs to it, for its own data.")
+def login(name: str, password_file: Path | None, own_database: str | None) -> None:
+    """Create a login that reads the schema analysis and nothing else; of one that is there, change the password.
+
+    For people, and for programs such as Metabase. Its statements end after a minute.
+    """
+    from comention.secret_files import read_secret
+    from comention.settings import load_settings
+    from storage.database import open_database
+    from storage.logins import save_login
+
+    settings = load_settings()
+    if password_file is not None:
+        password = read_secret("--password-file", password_file)
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    with open_database(settings) as database:
+        is_new = save_login(database, name, password, own_database=own_database)
+    stdout_console().print(
+        f"the login {name} {'was created' if is_new else 'has its password'}, in the role analyst", markup=False
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipeline.console import json_option, print_json, progress_bars, stderr_console
+from pipeline.handing_in import backfill_option, hand_in, queue_option, show_handed_in
 from pipeline.ingest_files import ingest_files
 from pipeline.ingest_stage import SourceReport
 from pipeline.show import counts_sentence
@@ -117,18 +118,25 @@ def updates(**options: Any) -> None:
     metavar="YYYY-MM-DD",
     help="Only what came to PubMed, or was changed, on that day or later.",
 )
+@queue_option
+@backfill_option
 @json_option
-def query(text: str, since: dt.datetime | None, as_json: bool) -> None:
-    """Search PubMed and store what is found."""
+def query(text: str, since: dt.datetime | None, queue: bool, backfill: bool, as_json: bool) -> None:
+    """Search PubMed and store what is found; with --queue the workers do so, and annotate it."""
+    if backfill and not queue:
+        raise click.UsageError("--backfill says how urgent a job for the workers is: give --queue too")
     from comention.settings import load_settings
     from pipeline.fetching import ingest_from_ncbi
     from storage.database import open_database
 
     settings = load_settings()
+    day = None if since is None else since.date()
+    if queue:
+        with open_database(settings) as database:
+            show_handed_in(hand_in(database, settings, query=text, since=day, backfill=backfill), as_json=as_json)
+        return
     with open_database(settings) as database, progress_bars() as progress:
-        report = ingest_from_ncbi(
-            database, settings, progress, query=text, since=None if since is None else since.date()
-        )
+        report = ingest_from_ncbi(database, settings, progress, query=text, since=day)
     if as_json:
         print_json({"sources": [report_document(report)]})
     show_reports([report])

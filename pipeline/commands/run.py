@@ -12,6 +12,7 @@ from pipeline.annotator_options import annotator_options, load_chosen
 from pipeline.commands.annotate import annotation_sentence
 from pipeline.commands.ingest import again_option, report_document, show_reports
 from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
+from pipeline.handing_in import backfill_option, hand_in, queue_option, show_handed_in
 from pipeline.ingest_stage import SourceReport
 from pipeline.pmid_list import split_pmids
 
@@ -34,6 +35,8 @@ def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | 
 @click.option("--pmids", callback=parse_pmids, metavar="N,N…|@FILE", help="Fetch these PMIDs from PubMed.")
 @annotator_options
 @again_option
+@queue_option
+@backfill_option
 @click.option(
     "--limit", default=10, show_default=True, type=click.IntRange(0, 1_000_000), help="How many pairs to show."
 )
@@ -47,6 +50,8 @@ def run(
     device: str | None,
     precision: str | None,
     again: bool,
+    queue: bool,
+    backfill: bool,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -57,6 +62,12 @@ def run(
     """
     if sum((bool(paths), query is not None, pmids is not None)) != 1:
         raise click.UsageError("name files, or give --query, or give --pmids: one of the three")
+    if queue and (paths or labels or device or precision):
+        raise click.UsageError(
+            "--queue is for --query and --pmids; labels, device and precision are settings of the workers"
+        )
+    if backfill and not queue:
+        raise click.UsageError("--backfill says how urgent a job for the workers is: give --queue too")
 
     from comention.settings import load_settings
     from pipeline.annotating import annotate_owed
@@ -67,6 +78,10 @@ def run(
 
     settings = load_settings()
     with open_database(settings) as database:
+        if queue:
+            number = hand_in(database, settings, query=query, pmids=pmids or [], annotator=annotator, backfill=backfill)
+            show_handed_in(number, as_json=as_json)
+            return
         # Before anything is read: a name that is misspelt shows now, and not after hours.
         loaded = load_chosen(settings.annotate, annotator, labels, device=device, precision=precision)
         began = time.monotonic()

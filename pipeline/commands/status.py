@@ -10,9 +10,28 @@ from pipeline.console import json_option, print_json, stdout_console
 
 
 @click.command()
+@click.option(
+    "--watch", is_flag=True, help="Show queues, backlog, rates, time left, failures and workers until Ctrl-C."
+)
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks of --watch."
+)
 @json_option
-def status(as_json: bool) -> None:
-    """Say what is stored, annotated, owed and refused."""
+def status(watch: bool, every: float, as_json: bool) -> None:
+    """Say what is stored, annotated, owed and refused.
+
+    With --watch, what the workers do: every few seconds on a terminal; once with --json, or where stdout is no terminal.
+    """
+    if watch:
+        from comention.settings import load_settings
+        from pipeline.watch import watch as watch_work
+
+        watch_work(load_settings(), every_s=every, as_json=as_json)
+        return
+    _show_store(as_json)
+
+
+def _show_store(as_json: bool) -> None:
     from rich import box
     from rich.table import Table
 

@@ -31,12 +31,16 @@ from storage.schema.texts import (
     subscription_tick,
     unindexed_citation,
 )
+from storage.schema.work import annotation_claim, annotator_choice, fetch_batch, job
+from storage.schema.workers import worker
 
 __all__ = [
     "SCHEMA",
     "annotation",
+    "annotation_claim",
     "annotation_exception",
     "annotator",
+    "annotator_choice",
     "citation",
     "citation_mentions",
     "concept",
@@ -44,8 +48,10 @@ __all__ = [
     "cooccurrence_delta",
     "cooccurrence_total",
     "deleted_citation",
+    "fetch_batch",
     "ingest_exception",
     "ingest_run",
+    "job",
     "label",
     "metadata",
     "name",
@@ -58,4 +64,5 @@ __all__ = [
     "subscription_citation",
     "subscription_tick",
     "unindexed_citation",
+    "worker",
 ]
