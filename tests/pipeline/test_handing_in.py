@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from storage.claims import Holder
 from storage.database import Database
-from storage.jobs import BACKFILL, INTERACTIVE, claim_job, fail
+from storage.jobs import BACKFILL, INTERACTIVE, claim_job, fail, list_free_jobs
 from tests.conftest import Comention
 
 
@@ -30,6 +30,12 @@ def test_jobs_are_handed_in_from_the_command_line(comention: Comention, database
         ["ingest", "query", "x", "--backfill"],
     ):
         assert comention(*wrong).status == 2
+
+
+def test_a_job_is_handed_in_also_where_redis_is_away(comention: Comention, database: Database) -> None:
+    made = comention("run", "--pmids", "3", "--queue", COMENTION_REDIS__URL="redis://127.0.0.1:9/0")
+    assert made.status == 0, made.stderr
+    assert [kind for _, kind, _ in list_free_jobs(database, at_most=9)] == ["pmids"]
 
 
 def test_quarantine_is_shown_and_emptied_from_the_command_line(comention: Comention, database: Database) -> None:
