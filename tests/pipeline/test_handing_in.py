@@ -17,6 +17,8 @@ def test_jobs_are_handed_in_from_the_command_line(comention: Comention, database
     assert made.document == {"job": 1}
     assert comention("ingest", "query", "rash", "--since", "2026-01-01", "--queue", "--backfill").status == 0
     assert comention("run", "--pmids", "3,5", "--queue").status == 0
+    unknown = comention("run", "--query", "rash", "--queue", "--annotator", "nobody")
+    assert (unknown.status, "there is no annotator 'nobody'" in unknown.stderr) == (2, True)
     with database.transaction() as connection:
         rows = connection.execute(text("SELECT kind, source, priority, annotator FROM comention.job ORDER BY id"))
         assert [tuple(row) for row in rows] == [
