@@ -18,12 +18,34 @@ from sqlalchemy import text
 from comention.settings import Settings
 from pipeline.app import make_app
 from pipeline.doorbell import Doorbell
+from pipeline.jobs import hand_in_query
 from storage.database import Database
 from storage.embedded import EmbeddedValkey
+from storage.jobs import BACKFILL
 from tests.conftest import ROOT, command_environment
 from tests.ncbi import NcbiServer
 
 LEASE = 2.0
+CITATIONS = 400
+KEY = "0123456789abcdef" * 2
+SLOW = {"COMENTION_ANNOTATE__ANNOTATOR": "slow"}
+
+CONTENT = {
+    "citation": "SELECT pmid, title, abstract, retracted FROM analysis.citation ORDER BY pmid",
+    "sentence": "SELECT sentence_id, section, start_char, end_char, text FROM analysis.sentence ORDER BY sentence_id",
+    "mention": "SELECT sentence_id, label, start_char, end_char, name, concept, score FROM analysis.mention "
+    "ORDER BY sentence_id, start_char, end_char, label",
+    "cooccurrence": "SELECT drug, condition, sentence_count, citation_count, first_year, last_year, npmi "
+    "FROM analysis.cooccurrence ORDER BY drug, condition",
+    "ledger": "SELECT pmid, status, mention_count, attempts FROM comention.annotation ORDER BY pmid",
+    "claims": "SELECT pmid FROM comention.annotation_claim",
+    "accounts": "SELECT sum(requested) = sum(read), sum(new) FROM comention.ingest_run WHERE status = 'done'",
+}
+
+
+def content(database: Database) -> dict[str, object]:
+    with database.transaction() as connection:
+        return {name: [tuple(row) for row in connection.execute(text(query))] for name, query in CONTENT.items()}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> float:
@@ -79,7 +101,7 @@ class Plant:
             "COMENTION_DATABASE__URL": address,
             "COMENTION_NCBI__BASE_URL": ncbi.base_url,
             "COMENTION_NCBI__EMAIL": "someone@example.org",
-            "COMENTION_NCBI__API_KEY": "0123456789abcdef" * 2,
+            "COMENTION_NCBI__API_KEY": KEY,
             "COMENTION_NCBI__BATCH_SIZE": "200",
             "COMENTION_WORK__LEASE_SECONDS": str(LEASE),
             "COMENTION_WORK__SWEEP_SECONDS": "1",
@@ -148,6 +170,16 @@ class Plant:
         """Count rows of the private schema."""
         with self.database.transaction() as connection:
             return int(connection.execute(text(f"SELECT count(*) FROM comention.{table} WHERE {where}")).scalar_one())
+
+    def hand_in(self, query: str = "patient", priority: int = BACKFILL) -> int:
+        """Hand a query in, as the command line does, and return its number."""
+        number = hand_in_query(self.database, query, priority=priority)
+        self.doorbell.job(number, "query", priority)
+        return number
+
+    def finish(self, job_id: int, seconds: float = 60) -> float:
+        """Wait until a job is done and all annotated, and return how long that took."""
+        return wait_until(lambda: self.is_done(job_id), seconds, f"job {job_id} done")
 
     def is_done(self, job_id: int) -> bool:
         """Whether a job is fetched, and all that is stored annotated."""
