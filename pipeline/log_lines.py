@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -35,4 +36,8 @@ class LinePrinter:
     def say(self, name: str, line: str) -> None:
         """Print one line of ours."""
         prefix = click.style(f"{name:<{self._width}} │", fg=self._colours.get(name))
-        click.echo(f"{prefix} {line}", file=self._stream)
+        try:
+            click.echo(f"{prefix} {line}", file=self._stream)
+        except OSError as error:
+            if error.errno != errno.EIO:  # the terminal was closed: SIGHUP comes too, and says what to do
+                raise

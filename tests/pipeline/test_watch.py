@@ -185,6 +185,17 @@ def test_durations_are_said_in_two_units_at_most() -> None:
     assert {seconds: duration(seconds) for seconds in cases} == cases
 
 
+def test_a_terminal_that_was_closed_does_not_end_what_prints_to_it() -> None:
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as stream:
+        printer = LinePrinter(["fetch"], stream)
+        printer.say("fetch", "seen")
+        os.close(leader)
+        printer.say("fetch", "not seen")
+        # What stays in the stream's buffer would be written again when it is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def test_lines_of_processes_are_printed_whole_and_behind_their_names() -> None:
     stream = io.StringIO()
     printer = LinePrinter(["fetch", "annotate"], stream)
