@@ -99,6 +99,21 @@ class AnnotateSettings(_Group):
     batch_citations: int = Field(default=64, ge=1, description="citations annotated and stored in one transaction")
 
 
+class DashboardSettings(_Group):
+    """Where the dashboard listens, and who may read it."""
+
+    host: str = Field(default="127.0.0.1", description="the address that `comention serve` listens on")
+    port: int = Field(default=8417, ge=0, le=65_535, description="its port; 0 takes any that is free")
+    token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="who reads the dashboard logs in with it; needed to listen on anything but loopback",
+    )
+    session_hours: float = Field(default=12.0, gt=0, le=24 * 90, description="hours until a login ends")
+    statement_timeout: float = Field(default=20.0, gt=0, description="seconds until Postgres stops a question")
+    connections: int = Field(default=8, ge=1, le=100, description="connections to Postgres at once")
+
+
 class Settings(BaseSettings):
     """Every setting of comention."""
 
@@ -115,6 +130,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     ncbi: NcbiSettings = NcbiSettings()
     annotate: AnnotateSettings = AnnotateSettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
     @classmethod
     def settings_customise_sources(
