@@ -82,6 +82,7 @@ def _show(request: Request, pmid: str, template: str) -> Response:
         by_annotator=by_annotator,
         by_label=by_label,
         mentions=shown,
+        tag_of=tag_of,
     )
 
 
@@ -115,6 +116,11 @@ def choose_labels(mentions: Sequence[CitationMention], chosen: set[str]) -> list
     ]
 
 
+def tag_of(label: str) -> str:
+    """Return the letters that a label is told by where colours are not seen."""
+    return label[0] if label in ("Drug", "Condition") else label[:2]
+
+
 def cut_parts(found: CitationPassage, spans: Sequence[Marked]) -> list[Part]:
     """Return the abstract cut where a section begins; what stands before a section's first sentence is its label's text."""
     begin = len(found.title) + 1
@@ -145,5 +151,5 @@ def _marked(one: CitationMention, *, several: bool) -> Marked:
         if several
         else (f"label-{one.label.lower()}",),
         title=f"{one.label}: {one.concept}, score {one.score:.2f}{by}",
-        tag=one.label.lower(),
+        tag=tag_of(one.label),
     )

@@ -44,7 +44,7 @@ def evidence_parquet(request: Request) -> Response:
 def spans_of(sentence: EvidenceSentence) -> list[Marked]:
     """Return what is marked in a sentence: the drug and the condition."""
     return [
-        Marked(start=start, end=end, classes=(f"label-{label}",), tag=label)
+        Marked(start=start, end=end, classes=(f"label-{label}",))
         for label, spans in (("drug", sentence.drug_spans), ("condition", sentence.condition_spans))
         for start, end in spans
     ]

@@ -14,7 +14,7 @@ function load(address) {
   });
 }
 
-function layout(years) {
+function layout(years, counts) {
   return {
     margin: { l: 44, r: 8, t: 8, b: 32 },
     bargap: 0.2,
@@ -22,7 +22,7 @@ function layout(years) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: colour("--quiet") },
     xaxis: { tickformat: "d", dtick: years.length < 12 ? 1 : undefined, fixedrange: false, gridcolor: colour("--line"), linecolor: colour("--edge") },
-    yaxis: { tickformat: ",d", rangemode: "tozero", fixedrange: true, gridcolor: colour("--line"), zerolinecolor: colour("--edge"), nticks: 6 },
+    yaxis: { tickformat: ",d", dtick: Math.max(...counts) < 6 ? 1 : undefined, rangemode: "tozero", fixedrange: true, gridcolor: colour("--line"), zerolinecolor: colour("--edge"), nticks: 6 },
     hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--edge"), font: { color: colour("--ink") } },
   };
 }
@@ -39,10 +39,10 @@ async function draw(place) {
   const traces = () => [{
     type: "bar", x: years, y: counts, marker: { color: colour("--strong") }, hovertemplate: "%{x}: %{y:,d}<extra></extra>",
   }];
-  await window.Plotly.newPlot(plot, traces(), layout(years), { displayModeBar: false, responsive: true });
+  await window.Plotly.newPlot(plot, traces(), layout(years, counts), { displayModeBar: false, responsive: true });
   place.querySelector("svg.bars")?.remove();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    window.Plotly.react(plot, traces(), layout(years), { displayModeBar: false, responsive: true });
+    window.Plotly.react(plot, traces(), layout(years, counts), { displayModeBar: false, responsive: true });
   });
 }
 
