@@ -8,7 +8,12 @@ import click
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Listen here; by default 127.0.0.1, which only this machine reaches.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Listen on this port; 0 takes any that is free.")
-@click.option("--root-path", default="", metavar="PATH", help="The path under which a proxy shows the dashboard.")
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="The path under which a proxy shows the dashboard, and which it takes off.",
+)
 def serve(host: str | None, port: int | None, root_path: str) -> None:
     """Serve the dashboard: search, drugs, conditions, pairs, sentences and citations in a browser.
 

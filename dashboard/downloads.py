@@ -50,7 +50,7 @@ def parquet_response(
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise ExportError("Parquet is written with the package pyarrow: pip install 'comention[dashboard]'") from error
+        raise ExportError("Parquet is written with the package pyarrow: pip install 'comention[export]'") from error
     constants = dict(constants or {})
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]

@@ -70,7 +70,7 @@ def _piece(piece: Markup, over: Sequence[Marked], ended: Sequence[Marked]) -> Ma
     """Return one element around a piece."""
     classes = dict.fromkeys(name for one in over for name in one.classes)
     title = inert(next((one.title for one in over if one.title), ""))
-    tags = " ".join(dict.fromkeys(one.tag for one in over if one.tag and any(one is last for last in ended)))
+    tags = "\u00a0".join(dict.fromkeys(one.tag for one in over if one.tag and any(one is last for last in ended)))
     attributes = Markup("").join(
         Markup(' {}="{}"').format(name, value)
         for name, value in (("class", " ".join(classes)), ("title", title), ("data-tag", tags))

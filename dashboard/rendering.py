@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ def make_environment() -> Environment:
         PUBLICATION_TYPES=PUBLICATION_TYPES,
         SECTIONS=SECTIONS,
         charts=charts,
+        has_parquet=find_spec("pyarrow") is not None,
         mark=marking.mark,
         plotly_style_ids=plotly_style_ids,
         reference_of=reference_of,
@@ -113,7 +115,7 @@ def page(
     request: Request, template: str, *, status: int = 200, headers: dict[str, str] | None = None, **values: Any
 ) -> HTMLResponse:
     """Answer with a page."""
-    root = request.scope.get("root_path", "")
+    root: str = request.scope.get("root_path", "")
     environment: Environment = request.app.state.environment
 
     def link(path: str, **parameters: object) -> str:

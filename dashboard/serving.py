@@ -75,7 +75,7 @@ def serve(
                 limit_concurrency=200,
                 h11_max_incomplete_event_size=32_768,
             )
-            ready(f"http://{host}:{port}{root_path.rstrip('/')}/")
+            ready(f"http://{host}:{port}/")
             uvicorn.Server(config).run(sockets=[listening])
     finally:
         reader.close()

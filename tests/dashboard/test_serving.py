@@ -49,9 +49,11 @@ def test_it_serves_until_a_signal_ends_it(database_address: str) -> None:
 
 def test_a_proxy_may_show_it_under_a_path(database_address: str) -> None:
     with serving(database_address, "--root-path", "/reports/") as (_, address):
-        html = httpx2.get(address).text
-    assert address.endswith("/reports/")
-    assert set(re.findall(r'(?:href|src|action|data-suggest)="(/[^/"]*)', html)) == {"/reports"}
+        for path in ("", "drug?name=x", "static/comention.css"):
+            answer = httpx2.get(address + path)
+            assert answer.status_code == (404 if "drug" in path else 200)
+            assert set(re.findall(r'(?:href|src|action|data-suggest)="(/[^/"]*)', answer.text)) <= {"/reports"}
+        assert 'href="/reports/sentences"' in httpx2.get(address).text
 
 
 def test_it_does_not_listen_to_others_without_a_token() -> None:

@@ -1,5 +1,6 @@
--- The annotator that a session looks at. Views and functions ask this function whose counts they show, so that one setting shows
--- another annotator's: SET comention.annotator = '2', a number of analysis.annotator; empty or unset is the promoted one.
+-- The annotator that a session looks at. Views and functions ask this function whose counts and evidence they show, so that one
+-- setting shows another annotator's: SET comention.annotator = '2', a number of analysis.annotator; empty or unset is the promoted
+-- one. analysis.mention and analysis.coverage stay with the promoted one; analysis.annotator_mention has all of them.
 CREATE OR REPLACE FUNCTION analysis.promoted_annotator() RETURNS smallint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
     SELECT id FROM comention.annotator
@@ -8,7 +9,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
               ELSE id::text = pg_catalog.current_setting('comention.annotator', true) END
 $$;
 COMMENT ON FUNCTION analysis.promoted_annotator() IS
-    'Number of the annotator that the default views show: the promoted one, or the one whose number the session has set as comention.annotator';
+    'Number of the annotator whose counts and evidence are shown: the promoted one, or the one whose number the session has set as comention.annotator';
 
 -- Names and counts of a few concepts in one reading: analysis.drug and analysis.condition sum up all of theirs before they
 -- give one.
