@@ -223,6 +223,7 @@ ARGUMENTS = {
     "search_sentences": "'lithium'",
     "search_backlog": "",
     "suggest": "'lith'",
+    "concepts": "'Drug', '{lithium}'",
     "cooccurrence_asof": "now()",
     "cooccurrence_changes": "'lithium', 'tremor'",
     "normalise_name": "'Tremors'",
