@@ -184,14 +184,13 @@ def count_years(
     snapshot: Snapshot, label: Label, concept: str, partners: Sequence[str], filters: Filters
 ) -> dict[str, YearCounts]:
     """Return the citations by year of a concept with each of its partners, between the years of the filters."""
-    of, partner = ("drug", "condition") if label == "Drug" else ("condition", "drug")
     found: dict[str, YearCounts] = {one: {} for one in partners}
     if not partners:
         return found
     for row in snapshot.rows(
-        f"SELECT {partner} AS partner, year, citation_count FROM analysis.cooccurrence_year "  # noqa: S608 - our own names
-        f"WHERE {of} = :concept AND {partner} = ANY (CAST(:partners AS text[])) "
-        "AND year BETWEEN :first AND :last AND citation_count > 0",
+        "SELECT partner, year, citation_count FROM analysis.partner_years(:label, :concept, CAST(:partners AS text[])) "
+        "WHERE year BETWEEN :first AND :last AND citation_count > 0",
+        label=label,
         concept=concept,
         partners=list(partners),
         first=1 if filters.from_year is None else filters.from_year,

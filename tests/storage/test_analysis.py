@@ -227,6 +227,7 @@ ARGUMENTS = {
     "cooccurrence_asof": "now()",
     "cooccurrence_changes": "'lithium', 'tremor'",
     "normalise_name": "'Tremors'",
+    "partner_years": "'Drug', 'lithium', '{tremor}'",
     "promoted_annotator": "",
     "cooccurrence_weight": "1, 1",
     "cooccurrence_score": "1, 1, 1, 1",

@@ -1,3 +1,4 @@
+DROP FUNCTION analysis.partner_years(text, text, text[]);
 DROP FUNCTION analysis.concepts(text, text[]);
 
 CREATE OR REPLACE FUNCTION analysis.promoted_annotator() RETURNS smallint
