@@ -188,13 +188,14 @@ def count_years(
     if not partners:
         return found
     for row in snapshot.rows(
-        "SELECT partner, year, citation_count FROM analysis.partner_years(:label, :concept, CAST(:partners AS text[])) "
-        "WHERE year BETWEEN :first AND :last AND citation_count > 0",
+        "SELECT partner, array_agg(year) AS years, array_agg(citation_count) AS counts "
+        "FROM analysis.partner_years(:label, :concept, CAST(:partners AS text[])) "
+        "WHERE year BETWEEN :first AND :last AND citation_count > 0 GROUP BY partner",
         label=label,
         concept=concept,
         partners=list(partners),
         first=1 if filters.from_year is None else filters.from_year,
         last=32_767 if filters.to_year is None else filters.to_year,
     ):
-        found[row["partner"]][row["year"]] = row["citation_count"]
+        found[row["partner"]] = dict(zip(row["years"], row["counts"], strict=True))
     return found
