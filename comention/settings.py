@@ -189,6 +189,21 @@ class TracingSettings(_Group):
     )
 
 
+class DashboardSettings(_Group):
+    """Where the dashboard listens, and who may read it."""
+
+    host: str = Field(default="127.0.0.1", description="the address that `comention serve` listens on")
+    port: int = Field(default=8417, ge=0, le=65_535, description="its port; 0 takes any that is free")
+    token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="who reads the dashboard logs in with it; needed to listen on anything but loopback",
+    )
+    session_hours: float = Field(default=12.0, gt=0, le=24 * 90, description="hours until a login ends")
+    statement_timeout: float = Field(default=20.0, gt=0, description="seconds until Postgres stops a question")
+    connections: int = Field(default=8, ge=1, le=100, description="connections to Postgres at once")
+
+
 class Settings(BaseSettings):
     """Every setting of comention."""
 
@@ -210,6 +225,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
     @classmethod
     def settings_customise_sources(

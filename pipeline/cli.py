@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("pipeline.commands.train:train", "Train an annotator from annotated corpora."),
     "evaluate": ("pipeline.commands.evaluate:evaluate", "Score an annotator on an annotated corpus."),
     "annotators": ("pipeline.commands.annotators:annotators", "List the annotators and look at one."),
+    "serve": ("dashboard.command:serve", "Serve the dashboard."),
     "db": ("pipeline.commands.db:db", "Create, upgrade, check and open the database."),
     "demo": ("pipeline.commands.demo:demo", "Run the main job on the bundled sample."),
 }

@@ -11,7 +11,14 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from comention.errors import DatabaseError, DiskFullError, RetryableDatabaseError, SchemaError, SettingsError
+from comention.errors import (
+    DatabaseError,
+    DiskFullError,
+    RetryableDatabaseError,
+    SchemaError,
+    SettingsError,
+    StatementTimeoutError,
+)
 
 if TYPE_CHECKING:
     from comention.settings import Settings
@@ -155,7 +162,7 @@ def explain(error: BaseException | None, url: URL) -> DatabaseError:
     if state in ("40001", "40P01"):
         return RetryableDatabaseError(f"{place} gave way to another writer ({first_line}): run the same command again")
     if state == "57014":
-        return DatabaseError(
+        return StatementTimeoutError(
             f"{place} stopped the statement because it took too long: ask for less, or raise its timeout"
         )
     if isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P"))):

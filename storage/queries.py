@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import text
 
@@ -190,8 +190,23 @@ def list_evidence(
         ]
 
 
-_FOUND_STARTS, _FOUND_ENDS = "\x01", "\x02"
+FOUND_STARTS, FOUND_ENDS = "\x01", "\x02"
 """Marks around the words that a query finds: characters that XML, and so a text of PubMed, cannot have."""
+
+FOUND_MARKS = {"starts": FOUND_STARTS, "ends": FOUND_ENDS}
+"""What fills the marks of `FOUND_SENTENCES`."""
+
+FOUND_SENTENCES = """
+    SELECT f.pmid, f.sentence_id, f.section_label AS section, f.year, f.title, f.journal, f.retracted, f.text,
+           ts_headline('pg_catalog.english', translate(f.text, '<>&', '   '),
+                       websearch_to_tsquery('pg_catalog.english', :query),
+                       format('HighlightAll=true, StartSel="%s", StopSel="%s"',
+                              CAST(:starts AS text), CAST(:ends AS text))) AS marked
+    FROM analysis.search_sentences(:query, :limit, CAST(:from_year AS integer), CAST(:to_year AS integer),
+                                   CAST(:section AS text), CAST(:publication_type AS text), CAST(:before AS bigint)) f
+    ORDER BY f.sentence_id DESC
+"""
+"""The sentences that a full-text query finds, with the words that it finds them by between marks."""
 
 
 def search_sentences(
@@ -211,43 +226,24 @@ def search_sentences(
         if not words:
             raise ValueError(f"no word of {query!r} can be searched for: it is empty, or all too common words")
         rows = connection.execute(
-            text(
-                """
-                SELECT f.*, ts_headline(
-                           'pg_catalog.english', translate(f.text, '<>&', '   '),
-                           websearch_to_tsquery('pg_catalog.english', :query),
-                           format('HighlightAll=true, StartSel="%s", StopSel="%s"',
-                                  CAST(:starts AS text), CAST(:ends AS text))) AS marked
-                FROM analysis.search_sentences(:query, :limit, CAST(:from_year AS integer), CAST(:to_year AS integer),
-                                               CAST(:section AS text), CAST(:publication_type AS text)) f
-                ORDER BY f.sentence_id DESC
-                """
-            ),
-            {"query": query, "limit": limit, "starts": _FOUND_STARTS, "ends": _FOUND_ENDS, **asdict(filters)},
-        )
-        return [
-            FoundSentence(
-                pmid=row.pmid,
-                sentence_id=row.sentence_id,
-                section=row.section_label,
-                year=row.year,
-                title=row.title,
-                journal=row.journal,
-                retracted=row.retracted,
-                text=row.text,
-                spans=_marked_spans(row.marked, len(row.text)),
-            )
-            for row in rows
-        ]
+            text(FOUND_SENTENCES),
+            {**FOUND_MARKS, "query": query, "limit": limit, "before": None, **asdict(filters)},
+        ).mappings()
+        return [found_sentence(dict(row)) for row in rows]
+
+
+def found_sentence(row: dict[str, Any]) -> FoundSentence:
+    """Return a row of `FOUND_SENTENCES` with the spans of what is marked in it."""
+    return FoundSentence(spans=_marked_spans(row.pop("marked"), len(row["text"])), **row)
 
 
 def _marked_spans(marked: str, length: int) -> tuple[tuple[int, int], ...]:
     """Return the spans between marks, in the text without them; none where that text is not of the length it should be."""
     spans, start, place = [], 0, 0
     for character in marked:
-        if character == _FOUND_STARTS:
+        if character == FOUND_STARTS:
             start = place
-        elif character == _FOUND_ENDS:
+        elif character == FOUND_ENDS:
             spans.append((start, place))
         else:
             place += 1

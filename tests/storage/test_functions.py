@@ -131,6 +131,32 @@ def test_years_narrow_the_counts_and_what_they_are_compared_with(corpus: Databas
     assert pair[0] in drugs
 
 
+@pytest.mark.parametrize(
+    ("label", "concepts", "partners"), [("Drug", DRUGS, CONDITIONS), ("Condition", CONDITIONS, DRUGS)]
+)
+def test_the_years_of_partners_are_those_of_the_view(
+    corpus: Database, label: str, concepts: tuple[str, ...], partners: tuple[str, ...]
+) -> None:
+    of, other = ("drug", "condition") if label == "Drug" else ("condition", "drug")
+    for concept in concepts:
+        found = rows(
+            corpus,
+            "SELECT * FROM analysis.partner_years(:label, :concept, CAST(:partners AS text[]))",
+            label=label,
+            concept=concept.upper(),
+            partners=list(partners[:5]),
+        )
+        every = rows(
+            corpus,
+            f"SELECT {other}, year, sentence_count, citation_count FROM analysis.cooccurrence_year "
+            f"WHERE {of} = :concept AND {other} = ANY (CAST(:partners AS text[]))",
+            concept=concept,
+            partners=list(partners[:5]),
+        )
+        assert set(found) == set(every)
+        assert every
+
+
 @pytest.mark.parametrize("filters", ["section => 'TITLE'", "publication_type => 'Nothing'", "min_score => 1.1"])
 def test_filters_that_nothing_passes_give_nothing(corpus: Database, filters: str) -> None:
     assert rows(corpus, f"SELECT * FROM analysis.top_conditions('clozapine', {filters})") == []
