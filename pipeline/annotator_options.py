@@ -60,6 +60,20 @@ def annotator_options(function: _Function) -> _Function:
     return _annotator_option(labels_option(compute_options(function)))
 
 
+def require_annotator(name: str) -> None:
+    """Refuse a name that no annotator has, without loading one.
+
+    Raises:
+        click.UsageError: it is neither an annotator's name, nor a model folder, nor one of the hub.
+    """
+    from annotate.hub import HUB
+    from annotate.registry import list_annotators
+
+    known = [available.name for available in list_annotators()]
+    if not (name.startswith(HUB) or name.partition(":")[0] in known or name in known or Path(name).is_dir()):
+        raise click.UsageError(f"there is no annotator {name!r}; give a model folder or one of: {', '.join(known)}")
+
+
 def load_chosen(
     settings: AnnotateSettings,
     annotator: str | None,

@@ -69,6 +69,11 @@ def make_app(settings: Settings | None = None) -> Celery:
             "socket_timeout": 10,
             "socket_keepalive": True,
             "health_check_interval": 10,
+            # Whoever sends does not wait for a Redis that is away; workers that receive do, for ever.
+            "max_retries": 1,
+            "interval_start": 0.1,
+            "interval_step": 0.1,
+            "interval_max": 0.2,
         },
         enable_utc=True,
         timezone="UTC",

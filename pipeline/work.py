@@ -88,6 +88,8 @@ def fetch(place: Workplace) -> None:
                 detail=f"job {batch.lease.job_id}, batch {batch.lease.ordinal}",
             )
         )
+        if done.report.failure is not None and done.report.retryable:
+            return  # NCBI is away: the next sweep asks again, and the other batches keep their first attempt
     if not place.stopping.is_set():
         place.doorbell.fetch(BACKFILL)
 

@@ -14,7 +14,7 @@ from pipeline.console import json_option, print_json, progress_bars, stderr_cons
 if TYPE_CHECKING:
     from storage.annotations import AnnotationCounts
 
-LIST_FAILURES = "comention db psql -- -c \"SELECT pmid, detail FROM comention.annotation WHERE status = 'failed'\""
+LIST_FAILURES = "comention quarantine list"
 
 
 @click.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.annotator_options import annotator_options, load_chosen
+from pipeline.annotator_options import annotator_options, load_chosen, require_annotator
 from pipeline.commands.annotate import annotation_sentence
 from pipeline.commands.ingest import again_option, report_document, show_reports
 from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
@@ -79,6 +79,8 @@ def run(
     settings = load_settings()
     with open_database(settings) as database:
         if queue:
+            if annotator is not None:
+                require_annotator(annotator)
             number = hand_in(database, settings, query=query, pmids=pmids or [], annotator=annotator, backfill=backfill)
             show_handed_in(number, as_json=as_json)
             return

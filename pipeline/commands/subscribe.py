@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.annotator_options import require_annotator
 from pipeline.commands.ingest import report_document, show_reports
 from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 
@@ -71,7 +72,7 @@ def add(name: str, query: str, every: str, annotator: str | None, replace: bool,
     now = dt.datetime.now(dt.UTC)
     parse_schedule(every, now)
     if annotator is not None:
-        _require_annotator(annotator)
+        require_annotator(annotator)
     with open_database(settings) as database:
         counted = None if no_check else _count(settings, query)
         one = add_subscription(database, name=name, query=query, every=every, annotator=annotator, replace=replace)
@@ -85,17 +86,6 @@ def add(name: str, query: str, every: str, annotator: str | None, replace: bool,
     stdout_console().print(
         f"{name} is stored: {said}{when}; `comention subscribe run` fetches what is due", markup=False, soft_wrap=True
     )
-
-
-def _require_annotator(name: str) -> None:
-    """Refuse a name that no annotator has, without loading one."""
-    from pathlib import Path
-
-    from annotate.registry import list_annotators
-
-    known = [available.name for available in list_annotators()]
-    if name.partition(":")[0] not in known and name not in known and not Path(name).is_dir():
-        raise click.UsageError(f"there is no annotator {name!r}; give a model folder or one of: {', '.join(known)}")
 
 
 def _count(settings: Settings, query: str) -> int:

@@ -9,19 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from comention.errors import AnnotatorError
-from comention.settings import NcbiSettings, Settings, WorkSettings
+from comention.settings import AnnotateSettings, DatabaseSettings, NcbiSettings, Settings, WorkSettings
 from comention.types import SentenceAnnotation
 from ingest.pubmed import PubMed
 from ingest.sentences import RuleSplitter
+from pipeline import work
 from pipeline.annotate_claimed import Cursor, LockedAnnotator, annotate_claimed
+from pipeline.app import make_app
+from pipeline.doorbell import Doorbell
 from pipeline.fetch_claimed import FetchedBatch, fetch_batch
 from pipeline.jobs import ExpandedJob, expand_job, hand_in_pmids, hand_in_query, keeping, run_due_ticks
 from pipeline.nightly import hand_in_night, nightly
 from pipeline.progress import Progress, listeners, report
 from pipeline.sweep import AT_MOST, Backlog, Sweeper
+from pipeline.workplace import Workplace
 from storage.annotations import AnnotationCounts
 from storage.annotators import register_annotator
 from storage.claims import Holder, choose_annotator, claim_citations
@@ -29,7 +34,6 @@ from storage.database import Database
 from storage.jobs import BACKFILL, INTERACTIVE, claim_job
 from storage.quarantine import list_quarantined
 from storage.subscriptions import Subscription, add_subscription, open_tick, pause_subscription
-from tests.conftest import Comention
 from tests.ncbi import Fault, Faults, NcbiServer, Unlimited, make_articles
 from tests.plugins.lexicon_annotator import LexiconAnnotator
 
@@ -364,51 +368,77 @@ def test_a_backlog_holds_back_all_but_what_somebody_waits_for(database: Database
     assert len(sweeper(61).sweep(database, "lexicon").batches) == 6 < AT_MOST
 
 
+@pytest.fixture
+def place(database_address: str, ncbi: NcbiServer) -> Iterator[Workplace]:
+    settings = Settings(
+        database=DatabaseSettings(url=SecretStr(database_address)),
+        ncbi=ncbi.settings(attempts=1),
+        annotate=AnnotateSettings(annotator="lexicon"),
+        work=WorkSettings(fetch_batch=20, backlog=30),
+    )
+    opened = Workplace(settings, Doorbell(make_app(settings)))
+    yield opened
+    opened.close()
+
+
+def test_while_ncbi_is_away_the_other_batches_keep_their_first_attempt(place: Workplace, ncbi: NcbiServer) -> None:
+    work.search(place, hand_in_query(place.database, "patient", priority=BACKFILL))
+    ncbi.faults = Faults(probability={Fault.SERVER_ERROR: 1.0})
+    work.fetch(place)
+    assert one(place.database, "SELECT sum(attempts), sum(failures) FROM comention.fetch_batch") == (1, 1)
+
+
+def test_fetching_pauses_for_the_annotator_and_goes_on_when_it_has_caught_up(place: Workplace) -> None:
+    heard: list[Progress] = []
+    listeners.append(heard.append)
+    number = hand_in_query(place.database, "patient", priority=BACKFILL)
+    work.search(place, number)
+    place.annotator("lexicon")
+    done = "SELECT count(*) FILTER (WHERE status = 'done') FROM comention.fetch_batch"
+    place.backlog = Backlog(1)
+    while one(place.database, done) == (0,):
+        work.fetch(place)
+    first = one(place.database, done)
+    place.backlog = Backlog(1)
+    work.fetch(place)
+    assert one(place.database, done) == first  # what was fetched is before the annotator still
+    work.annotate(place, "lexicon", number, 0)
+    work.annotate(place, "lexicon")
+    place.backlog = Backlog(1000)
+    work.fetch(place)
+    work.annotate(place, "lexicon")
+    work.sweep(place)
+    listeners.remove(heard.append)
+    assert one(place.database, "SELECT count(*) FROM comention.annotation WHERE status = 'done'") == (60,)
+    told = {stage: sum(each.records for each in heard if each.stage == stage) for stage in ("fetch", "annotate")}
+    assert told == {"fetch": 60, "annotate": 60}
+    assert {each.stage for each in heard} == {"search", "fetch", "annotate", "sweep"}
+
+
+def test_a_process_that_is_to_stop_takes_nothing_up(place: Workplace) -> None:
+    work.search(place, hand_in_query(place.database, "patient", priority=BACKFILL))
+    place.stopping.set()
+    work.fetch(place)
+    work.annotate(place, "lexicon")
+    assert one(place.database, "SELECT sum(attempts) FROM comention.fetch_batch") == (0,)
+
+
+def test_ticks_and_nights_are_done_by_whoever_is_asked(place: Workplace, ncbi: NcbiServer) -> None:
+    add_subscription(place.database, name="lithium", query="lithium", every="1m", annotator=None)
+    work.tick(place)
+    work.tick(place)
+    [number] = [each for each, kind, _ in sweeper().sweep(place.database, "lexicon").jobs if kind == "tick"]
+    work.search(place, number)
+    work.night(place)
+    work.night(place)
+    assert one(place.database, "SELECT string_agg(kind || ' ' || status, ', ' ORDER BY id) FROM comention.job") == (
+        "tick done, nightly done",
+    )
+
+
 def test_progress_is_told_to_whoever_listens() -> None:
     heard: list[Progress] = []
     listeners.append(heard.append)
     report(Progress(stage="fetch", records=3))
     listeners.remove(heard.append)
     assert heard == [Progress(stage="fetch", records=3)]
-
-
-def test_jobs_are_handed_in_from_the_command_line(comention: Comention, database: Database) -> None:
-    made = comention("run", "--query", "lithium[tiab]", "--annotator", "second", "--queue", "--json")
-    assert made.status == 0, made.stderr
-    assert "job 1 is handed in" in made.stderr
-    assert made.document == {"job": 1}
-    assert comention("ingest", "query", "rash", "--since", "2026-01-01", "--queue", "--backfill").status == 0
-    assert comention("run", "--pmids", "3,5", "--queue").status == 0
-    with database.transaction() as connection:
-        rows = connection.execute(text("SELECT kind, source, priority, annotator FROM comention.job ORDER BY id"))
-        assert [tuple(row) for row in rows] == [
-            ("query", "lithium[tiab]", INTERACTIVE, "second"),
-            ("query", "rash (since 2026-01-01)", BACKFILL, None),
-            ("pmids", "3, 5", INTERACTIVE, None),
-        ]
-    for wrong in (
-        ["run", "x.xml", "--queue"],
-        ["run", "--query", "x", "--backfill"],
-        ["ingest", "query", "x", "--backfill"],
-    ):
-        assert comention(*wrong).status == 2
-
-
-def test_quarantine_is_shown_and_emptied_from_the_command_line(
-    comention: Comention, database: Database, ncbi: NcbiServer
-) -> None:
-    assert "nothing is in quarantine" in comention("quarantine", "list").stdout
-    number = hand_in_query(database, "rash[nosuch]", priority=INTERACTIVE)
-    for _ in range(3):
-        expand(database, ncbi, number)
-        no_pause(database)
-    shown = comention("quarantine", "list")
-    assert f"job {number}" in shown.stdout
-    assert "nosuch" in shown.stdout
-    assert comention("quarantine", "list", "--json").document["quarantined"][0]["stage"] == "job"
-    assert comention("quarantine", "retry").status == 2
-    unknown = comention("quarantine", "retry", "4711")
-    assert unknown.status == 1
-    assert "none of these is in quarantine" in unknown.stderr
-    assert comention("quarantine", "retry", "--job", str(number)).stdout.startswith("1 let out")
-    assert comention("quarantine", "retry", "--all", "--json").document == {"retried": 0}

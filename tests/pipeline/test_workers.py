@@ -24,7 +24,7 @@ def test_a_job_goes_from_a_query_to_mentions_without_any_sweep(plant: Plant, inl
 def test_every_message_may_come_twice_and_two_beats_and_sweeps_at_once_do_no_harm(
     plant: Plant, inline: dict[str, object]
 ) -> None:
-    add_subscription(plant.database, name="lithium", query="lithium", every="1m", annotator=None)
+    add_subscription(plant.database, name="lithium", query="lithium", every="1d", annotator=None)
     for _ in range(2):
         plant.start("fetch,annotate,default", threads=3, app="tests.doubled_app")
         plant.start("beat", app="tests.doubled_app")
