@@ -14,7 +14,7 @@ from kombu.exceptions import ChannelError
 QUEUES = ("fetch", "annotate", "default")
 
 _EVERY_S = 1.0
-_STALE_S = 5.0
+_STALE_S = 2.5  # well below the limits of silence: a broker that hangs must be known before its workers are judged
 _ANSWER_LIMIT_S = 2.0
 
 
@@ -85,6 +85,9 @@ def connect(broker_url: str) -> Connection:
             "socket_timeout": _ANSWER_LIMIT_S,
             "socket_connect_timeout": _ANSWER_LIMIT_S,
             "max_retries": 1,
+            "interval_start": 0.1,
+            "interval_step": 0,
+            "interval_max": 0.1,
         },
     )
 

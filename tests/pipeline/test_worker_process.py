@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,9 @@ from celery import Celery
 from kombu.entity import Queue
 from sqlalchemy import text
 
-from pipeline.queue_depths import QueueDepths
 from storage.citations import save_citations
 from storage.database import Database
 from storage.embedded import EmbeddedValkey
-from storage.embedded_folder import ServerFolder, pids_holding
 from storage.runs import open_run
 from storage.workers import list_workers
 from tests.builders import citation
@@ -207,31 +204,6 @@ def test_work_that_takes_too_long_is_cut_when_a_worker_is_asked_to_end(workplace
         assert started.process.wait(20) == 0
         assert not is_alive(child)
     assert workplace.annotated() == 0
-
-
-def test_a_worker_is_left_in_peace_while_the_broker_is_away(workplace: Workplace, tmp_path: Path) -> None:
-    with EmbeddedValkey(tmp_path / "broker") as broker:
-        pids = broker_pids(tmp_path / "broker")
-        assert pids
-        with workplace.worker("--queues", "annotate", COMENTION_REDIS__URL=broker.url) as started:
-            child = started.child("worker")
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
-            with QueueDepths(broker.url) as depths:
-                assert depths.wait(10) is None
-                stopped_at = time.monotonic()
-                eventually(
-                    lambda: started.child("worker") != child or time.monotonic() > stopped_at + 8, "both limits to pass"
-                )
-                assert started.child("worker") == child
-                for pid in pids:
-                    os.kill(pid, signal.SIGCONT)
-                eventually(depths.depths, "the broker")
-            assert started.end() == 0
-
-
-def broker_pids(home: Path) -> list[int]:
-    return [pid for pid in pids_holding(ServerFolder(home, "valkey").server_lock) if pid != os.getpid()]
 
 
 @pytest.mark.parametrize(
