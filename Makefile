@@ -11,7 +11,7 @@ UV_INSTALL = $(if $(CERTIFICATES),SSL_CERT_FILE="$(CERTIFICATES)" )$(if $(FIND_L
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
 # Whatever the environment says of compiled modules: without them every command compiles anew what it imports, for seconds.
-COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.ingest_workers, storage.migrate'
+COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.stages.ingest_workers, storage.migrate'
 # Tests side by side: one process a core; whoever is done takes over half of what another has left.
 PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
