@@ -21,6 +21,7 @@ class Scale:
     sentence_seconds: float
     """What the slow annotator takes for one, so that faults meet work in hand."""
     fetch_batch: int
+    annotate_batch: int
     throughput_citations: int
 
     @property
@@ -31,6 +32,7 @@ class Scale:
             "COMENTION_WORK__SWEEP_SECONDS": str(self.sweep),
             "COMENTION_WORKER__SILENCE_LIMIT": str(self.silence),
             "COMENTION_WORK__FETCH_BATCH": str(self.fetch_batch),
+            "COMENTION_ANNOTATE__BATCH_CITATIONS": str(self.annotate_batch),
             "SECONDS_A_SENTENCE": str(self.sentence_seconds),
         }
 
@@ -45,6 +47,7 @@ LONG = Scale(
     silence=30.0,
     sentence_seconds=0.008,
     fetch_batch=50,
+    annotate_batch=16,
     throughput_citations=20_000,
 )
 
@@ -56,7 +59,8 @@ SHORT = Scale(
     lease=3.0,
     sweep=1.0,
     silence=5.0,
-    sentence_seconds=0.004,
+    sentence_seconds=0.008,
     fetch_batch=20,
+    annotate_batch=4,
     throughput_citations=2_000,
 )

@@ -81,7 +81,6 @@ class Site:
             "COMENTION_NCBI__EMAIL": "someone@example.org",
             "COMENTION_NCBI__API_KEY": KEY,
             "COMENTION_ANNOTATE__ANNOTATOR": "slow",
-            "COMENTION_ANNOTATE__BATCH_CITATIONS": "16",
             "COMENTION_WORKER__FETCH_THREADS": "2",
             "COMENTION_WORKER__STATE_FOLDER": str(folder / "state"),
             **scale.settings,

@@ -21,7 +21,7 @@ def stop_workers(ground: Ground) -> Outcome:
     """Stop a worker that its supervisor replaces; then one of each kind together with its supervisor, and wake these."""
     scale = ground.scale
     expected = ground.expected()
-    with ground.site("wedged", COMENTION_NCBI__BATCH_SIZE="10") as site:
+    with ground.site("wedged", COMENTION_NCBI__BATCH_SIZE="5") as site:
         site.workers("default", "fetch", "annotate")
         site.start("beat")
         fetcher, annotator = site.workers("fetch", "annotate")
