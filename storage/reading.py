@@ -12,8 +12,9 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from comention.errors import DatabaseError
+from comention.errors import DatabaseError, RetryableDatabaseError
 from storage.database import translated_errors
 
 ROLE = "analyst"
@@ -26,15 +27,15 @@ class Snapshot:
     """The analyst schema as it stands at one moment."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def rows(self, query: str, /, **values: object) -> list[Row]:
         """Return the rows of a query; ``values`` fill its ``:names``."""
-        return [dict(row) for row in self._connection.execute(text(query), values).mappings()]
+        return [dict(row) for row in self.connection.execute(text(query), values).mappings()]
 
     def value(self, query: str, /, **values: object) -> Any:
         """Return the first column of the first row of a query."""
-        return self._connection.execute(text(query), values).scalar_one()
+        return self.connection.execute(text(query), values).scalar_one()
 
 
 class Reader:
@@ -61,18 +62,42 @@ class Reader:
 
         Raises:
             StatementTimeoutError: a statement took longer than it may.
+            RetryableDatabaseError: every connection stayed in use.
             DatabaseError: Postgres cannot be reached or refuses, or the role does not exist; in one sentence.
         """
-        with translated_errors(self._url), self._engine.begin() as connection:
+        with translated_errors(self._url), self._begin() as connection:
             if annotator_id is not None:
                 connection.execute(
                     text("SELECT set_config('comention.annotator', :number, true)"), {"number": str(annotator_id)}
                 )
             yield Snapshot(connection)
 
+    def version(self) -> str:
+        """Return what stands for all that can be read now: where two answers agree, nothing was written between them.
+
+        It names the transactions that are visible; whoever writes has a number there, and numbers only rise. What is read
+        after this call is of this version or of one that comes after it and is never equal to it.
+        """
+        with self.snapshot() as snapshot:
+            return str(
+                snapshot.value(
+                    "SELECT concat_ws('@', pg_current_snapshot(), "
+                    "EXTRACT(EPOCH FROM pg_postmaster_start_time()), current_database())"
+                )
+            )
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        try:
+            connection = self._engine.connect()
+        except PoolTimeoutError:
+            raise RetryableDatabaseError("all connections to the database are in use: try again in a moment") from None
+        with connection, connection.begin():
+            yield connection
 
     def _prepare(self, connection: psycopg.Connection[tuple[object, ...]], _record: object) -> None:
         """Give up whatever else the login may do, for as long as the connection lasts."""

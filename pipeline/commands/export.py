@@ -14,7 +14,7 @@ from comention import __version__
 from comention.errors import ExportError
 from comention.types import MAX_PMID
 from pipeline.console import progress_bars, stderr_console
-from pipeline.offset_units import OFFSET_UNITS, OffsetUnit
+from comention.offset_units import OFFSET_UNITS, OffsetUnit
 from pipeline.output import STDOUT
 from pipeline.pmid_list import split_pmids
 
@@ -168,7 +168,7 @@ def _export_file(
     bar: TaskID,
 ) -> str:
     """Write one file, and return what there is to say about it."""
-    from pipeline.export_documents import DOCUMENT_WRITERS, ExportHeader
+    from storage.export_documents import DOCUMENT_WRITERS, ExportHeader
     from pipeline.output import open_output
 
     citations = mentions = 0
