@@ -17,7 +17,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store scale secrets clean
+.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store bench-dashboard scale secrets clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-sentences: $(VENV)/.installed-bench ## Measure sentence splitters on GENIA
 
 bench-store: $(VENV)/.installed-dev ## Measure questions, writing and room of the store; fails where a target is missed
 	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
+
+bench-dashboard: $(VENV)/.installed-dev ## Measure the dashboard's pages and its requests a second; fails where a target is missed
+	$(BIN)/python -m benchmarks.dashboard $(BENCH_ARGS)
 
 secrets: ## Write random secrets for docker compose, where there are none yet
 	@deploy/make-secrets.sh

@@ -65,39 +65,42 @@ class Reader:
             RetryableDatabaseError: every connection stayed in use.
             DatabaseError: Postgres cannot be reached or refuses, or the role does not exist; in one sentence.
         """
-        with translated_errors(self._url), self._begin() as connection:
+        with translated_errors(self._url), self._connect() as connection, connection.begin():
             if annotator_id is not None:
                 connection.execute(
                     text("SELECT set_config('comention.annotator', :number, true)"), {"number": str(annotator_id)}
                 )
             yield Snapshot(connection)
 
-    def version(self) -> str:
-        """Return what stands for all that can be read now: where two answers agree, nothing was written between them.
+    def state(self) -> str:
+        """Return what is the same for as long as nobody has written anything, and never comes again afterwards.
 
-        It names the transactions that are visible; whoever writes has a number there, and numbers only rise. What is read
-        after this call is of this version or of one that comes after it and is never equal to it.
+        It names the transactions that can be seen, so it also changes with what others write to the same server. Asked before
+        what it stands for is read.
+
+        Raises:
+            DatabaseError: as for ``snapshot``.
         """
-        with self.snapshot() as snapshot:
-            return str(
-                snapshot.value(
-                    "SELECT concat_ws('@', pg_current_snapshot(), "
-                    "EXTRACT(EPOCH FROM pg_postmaster_start_time()), current_database())"
-                )
+        with translated_errors(self._url), self._connect() as connection:
+            asked = connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                "SELECT pg_catalog.pg_current_snapshot()::text"
             )
+            return str(asked.scalar_one())
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
 
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
+    def _connect(self) -> Connection:
+        """Return a connection of the pool.
+
+        Raises:
+            RetryableDatabaseError: every connection stayed in use.
+        """
         try:
-            connection = self._engine.connect()
+            return self._engine.connect()
         except PoolTimeoutError:
             raise RetryableDatabaseError("all connections to the database are in use: try again in a moment") from None
-        with connection, connection.begin():
-            yield connection
 
     def _prepare(self, connection: psycopg.Connection[tuple[object, ...]], _record: object) -> None:
         """Give up whatever else the login may do, for as long as the connection lasts."""
