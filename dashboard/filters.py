@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -35,43 +35,28 @@ PUBLICATION_TYPES = (
 NO_NUL = "^[^\\x00]*$"
 """What a text has to be: Postgres knows no NUL."""
 
-MaybeInt: TypeAlias = int | SkipJsonSchema[None]
-MaybeFloat: TypeAlias = float | SkipJsonSchema[None]
-MaybeText: TypeAlias = str | SkipJsonSchema[None]
-"""What may be missing from an address, where there is no null."""
+Year: TypeAlias = Annotated[int, Field(ge=1500, le=3000)]
+Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=NO_NUL)]
+Score: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+AnnotatorId: TypeAlias = Annotated[int, Field(ge=1, le=32_767)]
+Missing: TypeAlias = SkipJsonSchema[None]
+"""What is not in an address: there, nothing is null."""
 
 
 class QueryError(Exception):
     """An address asks for what cannot be; the message says what, in one sentence."""
 
 
-class TextFilters(BaseModel):
-    """Which sentences are looked at: of citations between two years, of a section, of a publication type."""
+class YearFilters(BaseModel):
+    """Which citations are looked at: those of certain years."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    from_year: MaybeInt = Field(
-        default=None, alias="from", ge=1500, le=3000, title="the first year", description="First year of publication."
+    from_year: Year | Missing = Field(
+        default=None, alias="from", title="the first year", description="First year of publication."
     )
-    to_year: MaybeInt = Field(
-        default=None, alias="to", ge=1500, le=3000, title="the last year", description="Last year of publication."
-    )
-    section: MaybeText = Field(
-        default=None,
-        min_length=1,
-        max_length=NAME_LENGTH,
-        pattern=NO_NUL,
-        title="the section",
-        description="`TITLE`, NLM's `BACKGROUND`, `OBJECTIVE`, `METHODS`, `RESULTS`, `CONCLUSIONS`, or a section's own label.",
-    )
-    publication_type: MaybeText = Field(
-        default=None,
-        alias="type",
-        min_length=1,
-        max_length=NAME_LENGTH,
-        pattern=NO_NUL,
-        title="the publication type",
-        description="A publication type as PubMed writes it, such as `Case Reports`.",
+    to_year: Year | Missing = Field(
+        default=None, alias="to", title="the last year", description="Last year of publication."
     )
 
     @model_validator(mode="after")
@@ -83,30 +68,42 @@ class TextFilters(BaseModel):
     @property
     def filters(self) -> Filters:
         """Which sentences count."""
-        return Filters(
-            from_year=self.from_year,
-            to_year=self.to_year,
-            section=self.section,
-            publication_type=self.publication_type,
-        )
+        return Filters(from_year=self.from_year, to_year=self.to_year)
+
+
+class TextFilters(YearFilters):
+    """Which sentences are looked at besides: those of a section, and of a publication type."""
+
+    section: Text | Missing = Field(
+        default=None,
+        title="the section",
+        description="`TITLE`, NLM's `BACKGROUND`, `OBJECTIVE`, `METHODS`, `RESULTS`, `CONCLUSIONS`, or a section's own label.",
+    )
+    publication_type: Text | Missing = Field(
+        default=None,
+        alias="type",
+        title="the publication type",
+        description="A publication type as PubMed writes it, such as `Case Reports`.",
+    )
+
+    @property
+    def filters(self) -> Filters:
+        """Which sentences count."""
+        return replace(super().filters, section=self.section, publication_type=self.publication_type)
 
 
 class MentionFilters(TextFilters):
     """Which mentions count besides: those of an annotator that score enough."""
 
-    min_score: MaybeFloat = Field(
+    min_score: Score | Missing = Field(
         default=None,
         alias="score",
-        ge=0,
-        le=1,
         title="the lowest score",
         description="Lowest score of the drug's and of the condition's mention.",
     )
-    annotator_id: MaybeInt = Field(
+    annotator_id: AnnotatorId | Missing = Field(
         default=None,
         alias="annotator",
-        ge=1,
-        le=32_767,
         title="the annotator",
         description="Number of an annotator; without it, the promoted one.",
     )

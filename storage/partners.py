@@ -175,9 +175,7 @@ def rank_partners(
     )
 
 
-def list_top_pairs(
-    snapshot: Snapshot, limit: int, *, min_sentences: int = 1, after: RankKey | None = None
-) -> Ranking:
+def list_top_pairs(snapshot: Snapshot, limit: int, *, min_sentences: int = 1, after: RankKey | None = None) -> Ranking:
     """Return a page of the pairs with the most citations of all, from the first on or behind the one at ``after``."""
     return _rank(
         snapshot,
@@ -220,18 +218,22 @@ def _rank(
         known = rows[0]["candidates"] if rows else None
         if candidates is not None or fetched > LISTED or (known is not None and known < fetched):
             break
-        if rows and _numbers(rows[: limit][-1], columns) < tuple(rows[0]["last"]):
+        if rows and _numbers(rows[:limit][-1], columns) < tuple(rows[0]["last"]):
             break
         if not rows and not before:
             break
         fetched = min(4 * fetched, LISTED + 1)
     shown = rows[:limit]
     more = len(rows) > limit and before + limit < LISTED
-    key = RankKey(
-        numbers=_numbers(shown[-1], columns),
-        names=tuple(shown[-1][one] for one in names),
-        position=before + limit,
-    ) if more else None
+    key = (
+        RankKey(
+            numbers=_numbers(shown[-1], columns),
+            names=tuple(shown[-1][one] for one in names),
+            position=before + limit,
+        )
+        if more
+        else None
+    )
     among = candidates if candidates is not None and known is not None and known > candidates else None
     return Ranking(rows=tuple(map(_pair_row, shown)), more=more, among=among, next=key)
 
