@@ -173,7 +173,9 @@ def _bad_parameter(request: Request, error: Exception) -> Response:
     said: dict[str, str] = {}
     for one in error.errors():
         # Of a value that fits none of several types, the first type's error is said; an error of no parameter is of the years.
-        said.setdefault(str(one["loc"][1]) if len(one["loc"]) > 1 else "from", str(one["msg"]).removeprefix("Value error, "))
+        said.setdefault(
+            str(one["loc"][1]) if len(one["loc"]) > 1 else "from", str(one["msg"]).removeprefix("Value error, ")
+        )
     found = [ParameterError(parameter=name, detail=detail) for name, detail in said.items()]
     first = found[0]
     return problem(

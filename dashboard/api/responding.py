@@ -19,7 +19,10 @@ from storage.passages import Spans
 
 _ALWAYS = ("unauthorized", "too-large", "address-too-long", "foreign-host", "too-many-requests", "defect", "timeout")
 _HEADERS = {
-    "ETag": {"description": "Send it back as `If-None-Match`.", "required": True, "schema": {"type": "string"}},
+    "ETag": {
+        "description": "Send it back as `If-None-Match`. Answers of more than 1 MiB have none.",
+        "schema": {"type": "string"},
+    },
     "Cache-Control": {"required": True, "schema": {"type": "string", "const": REVALIDATED}},
 }
 _LINK = {
@@ -98,13 +101,9 @@ def refuse_unknown(unknown: Unknown) -> NoReturn:
     Raises:
         ApiError: always.
     """
-    hint = (
-        ": nothing is stored yet"
-        if unknown.is_empty
-        else "; suggestions may have been meant"
-        if unknown.suggestions
-        else ""
-    )
+    hint = "; suggestions may have been meant" if unknown.suggestions else ""
+    if unknown.is_empty:
+        hint = ": nothing is stored yet"
     raise ApiError(
         "unknown-name",
         f"no {unknown.label.lower()} is called “{unknown.name}”{hint}",
