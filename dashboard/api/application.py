@@ -41,6 +41,7 @@ def create_api(reader: Reader, *, needs_token: bool) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     api.state.reader = reader
     for router in ROUTERS:

@@ -27,7 +27,9 @@ def serve_dashboard(address: str, **settings: object) -> Iterator[str]:
         statement_timeout=chosen.statement_timeout,
         connections=chosen.connections,
     )
-    server = uvicorn.Server(uvicorn.Config(create_app(chosen, reader), log_level="warning", access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(chosen, reader), log_level="warning", access_log=False, ws="none")
+    )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

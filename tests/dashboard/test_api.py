@@ -167,7 +167,7 @@ def test_a_citation_comes_in_the_formats_that_other_programs_read(api: TestClien
 def test_what_became_of_a_pmid_is_told(api: TestClient) -> None:
     found = {one["pmid"]: one for one in get(api, "coverage", pmid=[UNSTORED, 101, 7, RETRACTED, 101])["pmids"]}
     assert list(found) == [7, 101, RETRACTED, UNSTORED]
-    assert [one["state"] for one in found.values()] == ["unknown", "annotated", "annotated", "missing"]
+    assert [one["state"] for one in found.values()] == ["unknown", "annotated", "annotated", "expected"]
     assert found[RETRACTED]["retracted"] is True
     assert found[UNSTORED]["subscriptions"] == ["lithium"]
     assert all(one["reason"] for one in found.values() if not one["stored"])

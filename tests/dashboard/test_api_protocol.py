@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from dashboard.api.limits import CLIENTS, RateLimiter, client_of
+from storage.annotators import promote_annotator
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
 from tests.analyst_database import analyst_database
@@ -131,8 +132,8 @@ def test_what_has_not_changed_is_not_sent_again(postgres: EmbeddedPostgres, temp
                 assert again.headers["cache-control"] == "private, no-cache"
         with database.transaction() as connection:
             connection.exec_driver_sql("UPDATE comention.name SET text = 'lithia' WHERE text = 'lithium'")
-            connection.exec_driver_sql("UPDATE comention.annotator SET promoted = NOT promoted")
             connection.exec_driver_sql("UPDATE comention.citation SET retracted = NOT retracted")
+        promote_annotator(database, 2)
         for one, tag in tags.items():
             changed = client.get(one.replace("lithium", "lithia"), headers={"If-None-Match": tag})
             assert changed.status_code == 200, one
