@@ -12,9 +12,9 @@ import click
 
 from comention import __version__
 from comention.errors import ExportError
+from comention.offset_units import OFFSET_UNITS, OffsetUnit
 from comention.types import MAX_PMID
 from pipeline.console import progress_bars, stderr_console
-from comention.offset_units import OFFSET_UNITS, OffsetUnit
 from pipeline.output import STDOUT
 from pipeline.pmid_list import split_pmids
 
@@ -168,8 +168,8 @@ def _export_file(
     bar: TaskID,
 ) -> str:
     """Write one file, and return what there is to say about it."""
-    from storage.export_documents import DOCUMENT_WRITERS, ExportHeader
     from pipeline.output import open_output
+    from storage.export_documents import DOCUMENT_WRITERS, ExportHeader
 
     citations = mentions = 0
 
