@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comention.offset_units import OFFSET_UNITS, OffsetUnit, convert_offset
-from pipeline.export_parquet import write_folder
-from pipeline.parquet import ParquetColumn
+from pipeline.exports.export_parquet import write_folder
+from pipeline.exports.parquet import ParquetColumn
 from storage.database import Database, parse_url
 from storage.describe import list_views
 from storage.embedded import EmbeddedPostgres
