@@ -51,7 +51,7 @@ def asked(record_testsuite_property: Callable[[str, object], None]) -> Iterator[
 @pytest.fixture(scope="module")
 def api_schema(filled_address: tuple[str, Database]) -> Iterator[Any]:
     with serve_dashboard(filled_address[0], api_per_minute=0) as address:
-        yield schemathesis.openapi.from_url(f"{address}api/v1/openapi.json")
+        yield schemathesis.openapi.from_url(f"{address}api/v1/openapi.json", timeout=60)
 
 
 def fit(case: Case) -> None:
