@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from comention import __version__
 from dashboard.api.methods import Options
 from dashboard.api.problems import Problem, add_handlers
 from dashboard.api.resources import ROUTERS
+from dashboard.api.responding import refuse_repeated
 
 if TYPE_CHECKING:
     from storage.reading import Reader
@@ -45,7 +46,7 @@ def create_api(reader: Reader, *, needs_token: bool) -> FastAPI:
     )
     api.state.reader = reader
     for router in ROUTERS:
-        api.include_router(router, prefix="/v1")
+        api.include_router(router, prefix="/v1", dependencies=[Depends(refuse_repeated)])
     add_handlers(api)
     api.add_middleware(Options, router=api.router)
 

@@ -162,6 +162,10 @@ class CoverageParameters(BaseModel):
     )
 
 
+LISTS = ("pmid",)
+"""Parameters that may be given more than once."""
+
+
 class NoParameters(BaseModel):
     """Nothing."""
 

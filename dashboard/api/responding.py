@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dashboard.api import models
+from dashboard.api.parameters import LISTS
 from dashboard.api.problems import KINDS, MEDIA_TYPE, ApiError
 from dashboard.store import Unknown
 from dashboard.unchanged import REVALIDATED
@@ -79,6 +80,23 @@ def route(
         return function
 
     return decorate
+
+
+def refuse_repeated(request: Request) -> None:
+    """Refuse a parameter that is given more than once and is no list: which of its values is meant, nobody knows.
+
+    Raises:
+        ApiError: one is.
+    """
+    names = [name for name, _ in request.query_params.multi_items() if name not in LISTS]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        said = "it is given more than once"
+        raise ApiError(
+            "bad-parameter",
+            f"“{repeated[0][:80]}” cannot be used: {said}",
+            errors=[{"parameter": one, "detail": said} for one in repeated[:20]],
+        )
 
 
 def respond(answer: BaseModel, *, link: str | None = None) -> Response:

@@ -101,6 +101,7 @@ def test_other_addresses_are_problems_and_no_pages(api: TestClient, address: str
         ("drug?name=x&from=soon", "from"),
         ("drug?name=x&from=", "from"),
         ("drug?name=x&from=2000&to=1999", "from"),
+        ("drug?name=x&from=2000&from=2001", "from"),
         ("drug?name=x&score=nan", "score"),
         ("drug?name=x&sort=rank", "sort"),
         ("drug?name=x&limit=201", "limit"),
