@@ -17,7 +17,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store bench-dashboard chaos scale secrets clean
+.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store bench-dashboard chaos scale test-api secrets clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ test: $(VENV)/.installed-dev ## Run the whole test suite on a Postgres and a Val
 scale: $(VENV)/.installed-dev ## Fetch 25,000 citations through 4 processes from a server that fails
 	COMENTION_TEST_CITATIONS=25000 $(BIN)/python -m pytest -n 0 tests/pipeline/test_scale.py -o junit_family=xunit1 --junit-xml=scale.xml $(PYTEST_ARGS)
 	@grep -o '<property [^>]*>' scale.xml; rm -f scale.xml
+
+test-api: $(VENV)/.installed-dev ## Ask the JSON API 2,000 made-up questions and more, and check each answer against its OpenAPI document
+	COMENTION_TEST_API_CASES=2000 $(BIN)/python -m pytest -n 0 tests/dashboard/test_api_schema.py -o junit_family=xunit1 --junit-xml=api.xml $(PYTEST_ARGS)
+	@grep -o '<property [^>]*>' api.xml; rm -f api.xml
 
 lint: $(VENV)/.installed-dev ## Check format, style, types, the import contracts and the files of the containers
 	$(BIN)/ruff format --check .

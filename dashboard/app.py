@@ -15,6 +15,9 @@ from starlette.routing import Route
 
 from comention import __version__
 from comention.errors import DatabaseError, ExportError, StatementTimeoutError
+from dashboard.api.application import create_api
+from dashboard.api.limits import LimitRate, RateLimiter
+from dashboard.api.methods import HeadAsGet
 from dashboard.assets import serve_asset
 from dashboard.filters import QueryError
 from dashboard.pages import ROUTERS
@@ -39,6 +42,7 @@ def create_app(settings: DashboardSettings, reader: Reader) -> FastAPI:
     )
     app.router.routes.append(Route("/static/{name}", serve_asset, methods=["GET", "HEAD"]))
     app.router.routes.append(Route("/healthz", _health, methods=["GET", "HEAD"]))
+    app.mount("/api", create_api(reader, needs_token=app.state.gate is not None))
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.add_exception_handler(QueryError, _query_error)
@@ -49,7 +53,10 @@ def create_app(settings: DashboardSettings, reader: Reader) -> FastAPI:
     app.add_exception_handler(Exception, _defect)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=4)
     app.add_middleware(Unchanged, state=reader.state)
+    if settings.api_per_minute:
+        app.add_middleware(LimitRate, limiter=RateLimiter(settings.api_per_minute, settings.api_burst))
     app.add_middleware(Guard, gate=app.state.gate)
+    app.add_middleware(HeadAsGet)
     return app
 
 

@@ -20,6 +20,9 @@ from comention.errors import DatabaseError
 
 KEPT_BYTES = 64 * 1024 * 1024
 LARGEST_BYTES = 1024 * 1024
+REVALIDATED = "private, no-cache"
+"""A client may keep the answer, and asks each time whether it still holds."""
+
 _TYPES = ("text/html", "application/json", "application/problem+json")
 
 
@@ -70,7 +73,8 @@ class KeptAnswers:
 class Unchanged:
     """Answers requests from what was kept, and keeps what is worth it: whole pages and JSON, found, without a cookie.
 
-    A handler whose answer depends on the time says ``Cache-Control: no-store``.
+    A handler whose answer depends on the time says ``Cache-Control: no-store``; one whose answer is of another type and may be
+    kept says `REVALIDATED`.
     """
 
     def __init__(self, app: ASGIApp, *, state: Callable[[], str]) -> None:
@@ -136,7 +140,7 @@ def _is_kept(start: Message) -> bool:
     headers = Headers(raw=start["headers"])
     return (
         start["status"] == 200
-        and headers.get("content-type", "").startswith(_TYPES)
+        and (headers.get("content-type", "").startswith(_TYPES) or headers.get("cache-control") == REVALIDATED)
         and "set-cookie" not in headers
         and "etag" not in headers
         and "no-store" not in headers.get("cache-control", "")

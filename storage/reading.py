@@ -12,8 +12,9 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from comention.errors import DatabaseError
+from comention.errors import DatabaseError, RetryableDatabaseError
 from storage.database import translated_errors
 
 ROLE = "analyst"
@@ -26,15 +27,15 @@ class Snapshot:
     """The analyst schema as it stands at one moment."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def rows(self, query: str, /, **values: object) -> list[Row]:
         """Return the rows of a query; ``values`` fill its ``:names``."""
-        return [dict(row) for row in self._connection.execute(text(query), values).mappings()]
+        return [dict(row) for row in self.connection.execute(text(query), values).mappings()]
 
     def value(self, query: str, /, **values: object) -> Any:
         """Return the first column of the first row of a query."""
-        return self._connection.execute(text(query), values).scalar_one()
+        return self.connection.execute(text(query), values).scalar_one()
 
 
 class Reader:
@@ -61,9 +62,10 @@ class Reader:
 
         Raises:
             StatementTimeoutError: a statement took longer than it may.
+            RetryableDatabaseError: every connection stayed in use.
             DatabaseError: Postgres cannot be reached or refuses, or the role does not exist; in one sentence.
         """
-        with translated_errors(self._url), self._engine.begin() as connection:
+        with translated_errors(self._url), self._connect() as connection, connection.begin():
             if annotator_id is not None:
                 connection.execute(
                     text("SELECT set_config('comention.annotator', :number, true)"), {"number": str(annotator_id)}
@@ -79,7 +81,7 @@ class Reader:
         Raises:
             DatabaseError: as for ``snapshot``.
         """
-        with translated_errors(self._url), self._engine.connect() as connection:
+        with translated_errors(self._url), self._connect() as connection:
             asked = connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
                 "SELECT pg_catalog.pg_current_snapshot()::text"
             )
@@ -88,6 +90,17 @@ class Reader:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def _connect(self) -> Connection:
+        """Return a connection of the pool.
+
+        Raises:
+            RetryableDatabaseError: every connection stayed in use.
+        """
+        try:
+            return self._engine.connect()
+        except PoolTimeoutError:
+            raise RetryableDatabaseError("all connections to the database are in use: try again in a moment") from None
 
     def _prepare(self, connection: psycopg.Connection[tuple[object, ...]], _record: object) -> None:
         """Give up whatever else the login may do, for as long as the connection lasts."""

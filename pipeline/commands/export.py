@@ -12,8 +12,8 @@ import click
 
 from comention import __version__
 from comention.errors import ExportError
+from comention.offset_units import OFFSET_UNITS, OffsetUnit
 from comention.types import MAX_PMID
-from pipeline.exports.offset_units import OFFSET_UNITS, OffsetUnit
 from pipeline.terminal.console import progress_bars, stderr_console
 from pipeline.terminal.output import STDOUT
 from pipeline.terminal.pmid_list import split_pmids
@@ -168,8 +168,8 @@ def _export_file(
     bar: TaskID,
 ) -> str:
     """Write one file, and return what there is to say about it."""
-    from pipeline.exports.export_documents import DOCUMENT_WRITERS, ExportHeader
     from pipeline.terminal.output import open_output
+    from storage.export_documents import DOCUMENT_WRITERS, ExportHeader
 
     citations = mentions = 0
 

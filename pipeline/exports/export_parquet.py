@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.exports.offset_units import COLUMN_SUFFIX, OffsetUnit, convert_offset
+from comention.offset_units import COLUMN_SUFFIX, OffsetUnit, convert_offset
 from pipeline.exports.parquet import ParquetColumn, ParquetFile
 
 if TYPE_CHECKING:

@@ -54,6 +54,12 @@ def test_a_proxy_may_show_it_under_a_path(database_address: str) -> None:
             assert answer.status_code == (404 if "drug" in path else 200)
             assert set(re.findall(r'(?:href|src|action|data-suggest)="(/[^/"]*)', answer.text)) <= {"/reports"}
         assert 'href="/reports/sentences"' in httpx2.get(address).text
+        assert httpx2.get(f"{address}api/v1/openapi.json").json()["servers"] == [{"url": "/reports/api"}]
+        refused = httpx2.get(f"{address}api/v1/drug?name=x", headers={"Accept": "text/html"}).json()
+        assert (refused["type"], refused["instance"]) == (
+            "/reports/api/v1/problems#unknown-name",
+            "/reports/api/v1/drug?name=x",
+        )
 
 
 def test_it_does_not_listen_to_others_without_a_token() -> None:

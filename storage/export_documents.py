@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from comention.errors import ExportError
-from pipeline.exports.offset_units import OffsetUnit, convert_offset
+from comention.offset_units import OffsetUnit, convert_offset
 
 if TYPE_CHECKING:
     from storage.exports import ExportedCitation
