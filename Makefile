@@ -11,13 +11,13 @@ UV_INSTALL = $(if $(CERTIFICATES),SSL_CERT_FILE="$(CERTIFICATES)" )$(if $(FIND_L
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
 # Whatever the environment says of compiled modules: without them every command compiles anew what it imports, for seconds.
-COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.ingest_workers, storage.migrate'
+COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.stages.ingest_workers, storage.migrate'
 # Tests side by side: one process a core; whoever is done takes over half of what another has left.
 PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-dashboard screenshots lint format reference compact bench-annotate bench-ingest bench-sentences bench-store scale secrets clean
+.PHONY: help install demo test test-dashboard screenshots lint format reference compact bench-annotate bench-ingest bench-sentences bench-store bench-dashboard chaos scale secrets clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,15 @@ bench-sentences: $(VENV)/.installed-bench ## Measure sentence splitters on GENIA
 
 bench-store: $(VENV)/.installed-dev ## Measure questions, writing and room of the store; fails where a target is missed
 	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
+
+bench-dashboard: $(VENV)/.installed-dev ## Measure the dashboard's pages and its requests a second; fails where a target is missed
+	$(BIN)/python -m benchmarks.dashboard $(BENCH_ARGS)
+
+# Such as --only kills poison, --kills N, --citations N.
+CHAOS_ARGS ?=
+
+chaos: $(VENV)/.installed-dev ## Kill, stop and empty what workers stand on, and compare with an undisturbed run
+	@$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 secrets: ## Write random secrets for docker compose, where there are none yet
 	@deploy/make-secrets.sh

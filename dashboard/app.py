@@ -24,6 +24,7 @@ from dashboard.pages import ROUTERS
 from dashboard.rendering import make_environment, page
 from dashboard.security import Gate, Guard
 from dashboard.store_operations import LEDGERS_HELD_S, read_ledgers
+from dashboard.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from comention.settings import DashboardSettings
@@ -53,6 +54,7 @@ def create_app(settings: DashboardSettings, reader: Reader) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=4)
+    app.add_middleware(Unchanged, state=reader.state)
     app.add_middleware(Guard, gate=app.state.gate)
     return app
 

@@ -82,6 +82,21 @@ class Reader:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"))
             yield Snapshot(connection)
 
+    def state(self) -> str:
+        """Return what is the same for as long as nobody has written anything, and never comes again afterwards.
+
+        It names the transactions that can be seen, so it also changes with what others write to the same server. Asked before
+        what it stands for is read.
+
+        Raises:
+            DatabaseError: as for ``snapshot``.
+        """
+        with translated_errors(self._url), self._engine.connect() as connection:
+            asked = connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                "SELECT pg_catalog.pg_current_snapshot()::text"
+            )
+            return str(asked.scalar_one())
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

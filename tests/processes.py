@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +28,7 @@ def eventually(answer: Callable[[], Answer], what: str, *, seconds: float = 60.0
 class Service:
     """A command of comention that goes on running, in a process group of its own; its log can be read meanwhile."""
 
-    def __init__(self, log: Path, *arguments: str, **settings: str) -> None:
+    def __init__(self, log: Path, *arguments: str, command: Sequence[str] = COMMAND, **settings: str) -> None:
         self._log = log
         if (
             signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -36,7 +36,7 @@ class Service:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*COMMAND, *arguments],
+                [*command, *arguments],
                 env=command_environment(**settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

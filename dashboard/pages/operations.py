@@ -16,4 +16,5 @@ router = APIRouter()
 def operations(request: Request) -> Response:
     """Show subscriptions, runs, jobs, workers, coverage, backlog and failures."""
     found = read_operations(request.app.state.reader, request.app.state.ledgers)
-    return page(request, "operations.html", found=found, states=COVERAGE_STATES)
+    # What it counts once in a while, and how long ago, is of the time as well as of the database.
+    return page(request, "operations.html", headers={"Cache-Control": "no-store"}, found=found, states=COVERAGE_STATES)

@@ -153,6 +153,7 @@ def _page(
         request,
         "report.html",
         status=status,
+        headers={"Cache-Control": "no-store"},  # it carries a ticket
         found=found,
         mention=mention,
         spans=[

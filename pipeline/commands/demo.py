@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from comention.errors import AnnotatorError
-from pipeline.annotating import annotate_owed
 from pipeline.commands.ingest import show_reports
-from pipeline.console import progress_bars, stderr_console, stdout_console
+from pipeline.stages.annotating import annotate_owed
+from pipeline.terminal.console import progress_bars, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from comention.settings import Settings
@@ -41,8 +41,8 @@ def _run(database: Database, settings: Settings) -> None:
 
     from annotate.registry import load_annotator
     from ingest.samples import sample_files
-    from pipeline.ingest_files import ingest_files
-    from pipeline.show import evidence_list, pairs_table
+    from pipeline.stages.ingest_files import ingest_files
+    from pipeline.terminal.show import evidence_list, pairs_table
     from storage.queries import list_evidence, list_pairs
 
     with progress_bars() as progress:

@@ -13,7 +13,7 @@ import pytest
 
 from comention.errors import ServeError
 from comention.settings import DashboardSettings
-from dashboard.serving import check_bind
+from dashboard.serving import check_bind, listen
 from tests.conftest import command_environment, run_command
 from tests.dashboard.served import serving
 
@@ -76,3 +76,12 @@ def test_the_command_line_does_without_the_packages_of_the_dashboard() -> None:
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_answer_does_not_wait_for_the_browser_to_confirm_its_beginning() -> None:
+    with (
+        listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -11,11 +11,11 @@ from comention.types import SentenceAnnotation
 from tests.plugins.lexicon_annotator import LexiconAnnotator
 
 DEADLY = "the process ends"
-SECONDS_A_SENTENCE = 0.002
+SECONDS_A_SENTENCE = float(os.environ.get("SECONDS_A_SENTENCE", "0.002"))
 
 
 class SlowAnnotator(LexiconAnnotator):
-    """Finds what the lexicon finds, at 500 sentences a second."""
+    """Finds what the lexicon finds, by default at 500 sentences a second."""
 
     def annotate(self, sentences: Sequence[str]) -> list[SentenceAnnotation]:
         time.sleep(SECONDS_A_SENTENCE * len(sentences))

@@ -11,7 +11,7 @@ RETURNS TABLE (
     publication_types text[]
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_indexonlyscan = off AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
@@ -114,7 +114,8 @@ CREATE FUNCTION analysis.search_sentences(
 RETURNS TABLE (
     sentence_id bigint, pmid integer, text text, section_label text, year integer, title text, journal text, retracted boolean
 )
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
+SET max_parallel_workers_per_gather = 0 AS $$
 #variable_conflict use_column
 DECLARE
     wanted CONSTANT tsquery := websearch_to_tsquery('pg_catalog.english', $1);
@@ -188,7 +189,7 @@ COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text searc
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
-SET enable_indexonlyscan = off AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
