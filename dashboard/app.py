@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -20,9 +21,12 @@ from dashboard.api.limits import LimitRate, RateLimiter
 from dashboard.api.methods import HeadAsGet
 from dashboard.assets import serve_asset
 from dashboard.filters import QueryError
+from dashboard.forms import Tickets
+from dashboard.held import Held
 from dashboard.pages import ROUTERS
 from dashboard.rendering import make_environment, page
 from dashboard.security import Gate, Guard
+from dashboard.store_operations import LEDGERS_HELD_S, read_ledgers
 from dashboard.unchanged import Unchanged
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ def create_app(settings: DashboardSettings, reader: Reader) -> FastAPI:
     """Return the application over a pool that reads; whoever makes the pool closes it."""
     app = FastAPI(title="comention", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.reader = reader
+    app.state.tickets = Tickets(settings.token.get_secret_value() if settings.token is not None else None)
+    app.state.ledgers = Held(partial(read_ledgers, reader), seconds=LEDGERS_HELD_S)
     app.state.environment = make_environment()
     app.state.gate = (
         Gate(settings.token.get_secret_value(), settings.session_hours * 3600) if settings.token is not None else None

@@ -6,7 +6,7 @@ cannot be is said in one sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Self, TypeAlias
 from urllib.parse import urlencode
@@ -205,6 +205,32 @@ def parse_text(parameters: Mapping[str, str], name: str, *, at_most: int = NAME_
     if len(value) > at_most:
         raise QueryError(f"“{name}” is {len(value):,} characters long, and {at_most} are the most")
     return value
+
+
+def parse_choice(parameters: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    """Return one of the choices, the first of them where none is made.
+
+    Raises:
+        QueryError: it is none of them.
+    """
+    value = parse_text(parameters, name) or choices[0]
+    if value not in choices:
+        raise QueryError(f"“{name}” cannot be “{value[:40]}”: there are {', '.join(choices)}")
+    return value
+
+
+def parse_number(parameters: Mapping[str, str], name: str, *, at_most: int) -> int | None:
+    """Return a whole number from 0, or None where none is given.
+
+    Raises:
+        QueryError: it is no number, or a greater one.
+    """
+    value = parse_text(parameters, name)
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 20 and int(value) <= at_most):
+        raise QueryError(f"“{name}” is no whole number from 0 to {at_most:,}")
+    return int(value)
 
 
 def address(path: str, parameters: Mapping[str, object]) -> str:

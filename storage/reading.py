@@ -1,7 +1,8 @@
 """Reading for others than writers: a pool of connections that can do nothing but ask the analyst schema.
 
 Each connection takes the role ``analyst`` as it is made, reads only, and has its statements stopped after a time. A page is
-read from one snapshot, so that its figures agree with one another while writers write.
+read from one snapshot, so that its figures agree with one another while writers write. The one thing that the role may write,
+a report of a wrong mention, goes through a function of that schema, in a transaction that says so.
 """
 
 from __future__ import annotations
@@ -70,6 +71,17 @@ class Reader:
                 connection.execute(
                     text("SELECT set_config('comention.annotator', :number, true)"), {"number": str(annotator_id)}
                 )
+            yield Snapshot(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[Snapshot]:
+        """Let the block call a function that writes: the role may write nothing by itself, and this transaction alone may.
+
+        Raises:
+            DatabaseError: as `snapshot`.
+        """
+        with translated_errors(self._url), self._engine.begin() as connection:
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"))
             yield Snapshot(connection)
 
     def state(self) -> str:

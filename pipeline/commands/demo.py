@@ -69,9 +69,9 @@ def _run(database: Database, settings: Settings) -> None:
 
 def _next_steps(drug: str, condition: str) -> str:
     steps = {
+        "serve": "all of it in a browser: open http://127.0.0.1:8417/ while it runs",
         f'top --drug "{drug}"': "what else is reported with a drug",
         f'evidence "{drug}" "{condition}"': "the sentences behind a pair",
-        "serve": "the same in a browser, at http://127.0.0.1:8417/ while it runs",
         "run FILE.xml.gz …": "your own PubMed files",
         f'run --query "{drug}[tiab] AND {condition}[tiab]"': "fetch from PubMed; set COMENTION_NCBI__EMAIL first",
         'db psql -- -c "SELECT * FROM analysis.cooccurrence LIMIT 5"': "ask in SQL",

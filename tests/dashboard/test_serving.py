@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx2
 import pytest
@@ -16,27 +14,8 @@ import pytest
 from comention.errors import ServeError
 from comention.settings import DashboardSettings
 from dashboard.serving import check_bind, listen
-from tests.conftest import COMMAND, command_environment, run_command
-
-
-@contextmanager
-def serving(address: str, *arguments: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server and the address that it says it is at."""
-    with subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0", *arguments],
-        env=command_environment(**{"COMENTION_DATABASE__URL": address, **settings}),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            assert process.stderr is not None
-            said = process.stderr.readline()
-            found = re.search(r"comention is at (http://\S+) ", said)
-            assert found is not None, said
-            yield process, found[1]
-        finally:
-            process.kill()
+from tests.conftest import command_environment, run_command
+from tests.dashboard.served import serving
 
 
 def test_it_serves_until_a_signal_ends_it(database_address: str) -> None:
