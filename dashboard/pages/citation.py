@@ -80,7 +80,7 @@ def _show(request: Request, pmid: str, template: str) -> Response:
         key = f"{one.start_char - start}-{one.end_char - start}-{one.annotator_id}-{one.label}"
         return root + address("/report", {"sentence": one.sentence_id, "mention": key})
 
-    root = request.scope.get("root_path", "")
+    root: str = request.scope.get("root_path", "")
     return page(
         request,
         template,

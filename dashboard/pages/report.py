@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast, get_args
+from typing import Any, cast, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -67,7 +67,7 @@ def _send(request: Request, fields: Mapping[str, str]) -> Response:
     comment = parse_text(
         {"comment": fields.get("comment", "").replace("\r\n", "\n")}, "comment", at_most=COMMENT_LENGTH
     )
-    typed = {"chosen": chosen, "reason": reason, "comment": comment}
+    typed: dict[str, Any] = {"chosen": chosen, "reason": reason, "comment": comment}
     found = _read(request, sentence_id)
     if found is None:
         return _page(request, None, sentence_id)
