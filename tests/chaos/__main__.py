@@ -66,12 +66,14 @@ def main() -> int:
     scale = replace(scale, kills=arguments.kills or scale.kills, citations=arguments.citations or scale.citations)
     os.environ["no_proxy"] = "127.0.0.1,localhost"
     outcomes = []
-    with tempfile.TemporaryDirectory(prefix="comention-chaos-", ignore_cleanup_errors=True) as folder:
-        with Ground(Path(folder), scale) as ground:
-            for row in arguments.only:
-                outcomes.append(_try(row, ground))
-                sys.stdout.write(as_text(outcomes[-1]))
-                sys.stdout.flush()
+    with (
+        tempfile.TemporaryDirectory(prefix="comention-chaos-", ignore_cleanup_errors=True) as folder,
+        Ground(Path(folder), scale) as ground,
+    ):
+        for row in arguments.only:
+            outcomes.append(_try(row, ground))
+            sys.stdout.write(as_text(outcomes[-1]))
+            sys.stdout.flush()
     return 1 if any(outcome.met is False for outcome in outcomes) else 0
 
 
