@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -64,6 +65,11 @@ def main() -> int:
     arguments = parser.parse_args()
     scale = SHORT if arguments.short else LONG
     scale = replace(scale, kills=arguments.kills or scale.kills, citations=arguments.citations or scale.citations)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # in the background of a script they may be ignored, and nothing be cleaned up
+        signal.signal(number, signal.default_int_handler)
     os.environ["no_proxy"] = "127.0.0.1,localhost"
     outcomes = []
     with (
