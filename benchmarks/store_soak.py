@@ -39,7 +39,7 @@ from comention.types import (
     Sentence,
     SentenceAnnotation,
 )
-from pipeline.annotate_stage import annotate_citations
+from pipeline.stages.annotate_stage import annotate_citations
 from storage.annotations import list_pending, save_annotations
 from storage.annotators import promote_annotator, register_annotator
 from storage.citations import delete_citations, save_citations

@@ -15,7 +15,7 @@ from benchmarks.store_corpus import BATCH, MENTIONS_A_CITATION, Corpus
 from benchmarks.store_home import Store
 from benchmarks.store_load import load_owed, mentions_of
 from comention.types import Mention, SentenceAnnotation
-from pipeline.annotate_stage import FOLD_AFTER
+from pipeline.stages.annotate_stage import FOLD_AFTER
 from storage.annotations import AnnotatedCitation, PendingCitation, list_pending, save_annotations
 from storage.cooccurrence import fold_counts
 from storage.database import Database, parse_url

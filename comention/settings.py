@@ -202,6 +202,10 @@ class DashboardSettings(_Group):
     session_hours: float = Field(default=12.0, gt=0, le=24 * 90, description="hours until a login ends")
     statement_timeout: float = Field(default=20.0, gt=0, description="seconds until Postgres stops a question")
     connections: int = Field(default=8, ge=1, le=100, description="connections to Postgres at once")
+    api_per_minute: int = Field(
+        default=1_200, ge=0, description="requests to /api that a client may send in a minute; 0: as many as it likes"
+    )
+    api_burst: int = Field(default=100, ge=1, description="of them, how many may come at once")
 
 
 class Settings(BaseSettings):

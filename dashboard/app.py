@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -15,11 +16,18 @@ from starlette.routing import Route
 
 from comention import __version__
 from comention.errors import DatabaseError, ExportError, StatementTimeoutError
+from dashboard.api.application import create_api
+from dashboard.api.limits import LimitRate, RateLimiter
+from dashboard.api.methods import HeadAsGet
 from dashboard.assets import serve_asset
 from dashboard.filters import QueryError
+from dashboard.forms import Tickets
+from dashboard.held import Held
 from dashboard.pages import ROUTERS
 from dashboard.rendering import make_environment, page
 from dashboard.security import Gate, Guard
+from dashboard.store_operations import LEDGERS_HELD_S, read_ledgers
+from dashboard.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from comention.settings import DashboardSettings
@@ -32,12 +40,15 @@ def create_app(settings: DashboardSettings, reader: Reader) -> FastAPI:
     """Return the application over a pool that reads; whoever makes the pool closes it."""
     app = FastAPI(title="comention", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.reader = reader
+    app.state.tickets = Tickets(settings.token.get_secret_value() if settings.token is not None else None)
+    app.state.ledgers = Held(partial(read_ledgers, reader), seconds=LEDGERS_HELD_S)
     app.state.environment = make_environment()
     app.state.gate = (
         Gate(settings.token.get_secret_value(), settings.session_hours * 3600) if settings.token is not None else None
     )
     app.router.routes.append(Route("/static/{name}", serve_asset, methods=["GET", "HEAD"]))
     app.router.routes.append(Route("/healthz", _health, methods=["GET", "HEAD"]))
+    app.mount("/api", create_api(reader, needs_token=app.state.gate is not None))
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.add_exception_handler(QueryError, _query_error)
@@ -47,7 +58,11 @@ def create_app(settings: DashboardSettings, reader: Reader) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=4)
+    app.add_middleware(Unchanged, state=reader.state)
+    if settings.api_per_minute:
+        app.add_middleware(LimitRate, limiter=RateLimiter(settings.api_per_minute, settings.api_burst))
     app.add_middleware(Guard, gate=app.state.gate)
+    app.add_middleware(HeadAsGet)
     return app
 
 

@@ -67,3 +67,18 @@ def year_bars(counts: Mapping[int, int], label: str) -> Markup:
         label=label, width=BARS_WIDTH, height=BARS_HEIGHT, left=left, base=base, before=left - 6, below=BARS_HEIGHT - 6,
         bars=bars, top=f"{top:,}", first=years[0], last=years[-1] if len(years) > 1 else "",
     )  # fmt: skip
+
+
+def two_bars(first: float, second: float, top: float) -> Markup:
+    """Return two shares as bars that grow to the left and to the right of a middle line; ``top`` fills a side.
+
+    It says nothing that does not stand beside it: whoever does not see it misses nothing.
+    """
+    half = WIDTH
+    left, right = (max(1.0, half * min(1.0, share / top)) if share else 0.0 for share in (first, second))
+    return Markup(
+        '<svg class="two-bars" aria-hidden="true" viewBox="0 0 {} {}" width="{}" height="{}">'
+        '<rect class="first" x="{:.1f}" y="5" width="{:.1f}" height="14"/>'
+        '<rect class="second" x="{}" y="5" width="{:.1f}" height="14"/>'
+        '<line x1="{}" y1="0" x2="{}" y2="{}"/></svg>'
+    ).format(2 * half, HEIGHT, 2 * half, HEIGHT, half - left, left, half, right, half, half, HEIGHT)

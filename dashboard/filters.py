@@ -6,11 +6,13 @@ cannot be is said in one sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Self, TypeAlias
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from storage.partners import SORTS
 from storage.queries import Filters
@@ -30,27 +32,110 @@ PUBLICATION_TYPES = (
 """Those that analysts ask for most; any other of PubMed's may be given in the address."""
 
 
+NO_NUL = "^[^\\x00]*$"
+"""What a text has to be: Postgres knows no NUL."""
+
+Year: TypeAlias = Annotated[int, Field(ge=1500, le=3000)]
+Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=NO_NUL)]
+Score: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+AnnotatorId: TypeAlias = Annotated[int, Field(ge=1, le=32_767)]
+Missing: TypeAlias = SkipJsonSchema[None]
+"""What is not in an address: there, nothing is null."""
+
+
 class QueryError(Exception):
     """An address asks for what cannot be; the message says what, in one sentence."""
 
 
-class View(BaseModel):
-    """The state of a page. ``before`` is the last sentence of the page before, where sentences are paged."""
+class YearFilters(BaseModel):
+    """Which citations are looked at: those of certain years."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    from_year: int | None = Field(default=None, alias="from", ge=1500, le=3000, title="the first year")
-    to_year: int | None = Field(default=None, alias="to", ge=1500, le=3000, title="the last year")
-    section: str | None = Field(default=None, max_length=NAME_LENGTH, title="the section")
-    publication_type: str | None = Field(
-        default=None, alias="type", max_length=NAME_LENGTH, title="the publication type"
+    from_year: Year | Missing = Field(
+        default=None, alias="from", title="the first year", description="First year of publication."
     )
-    min_score: float | None = Field(default=None, alias="score", ge=0, le=1, title="the lowest score")
-    min_sentences: int = Field(default=1, alias="min", ge=1, le=2**31 - 1, title="the least number of sentences")
-    annotator_id: int | None = Field(default=None, alias="annotator", ge=1, le=32_767, title="the annotator")
-    sort: str = Field(default="citations", title="the order", json_schema_extra={"enum": list(SORTS)})
-    page: int = Field(default=1, ge=1, le=400, title="the page")
-    before: int | None = Field(default=None, ge=0, lt=2**63, title="the place to go on from")
+    to_year: Year | Missing = Field(
+        default=None, alias="to", title="the last year", description="Last year of publication."
+    )
+
+    @model_validator(mode="after")
+    def _years_in_order(self) -> Self:
+        if self.from_year is not None and self.to_year is not None and self.from_year > self.to_year:
+            raise ValueError("the first year is after the last")
+        return self
+
+    @property
+    def filters(self) -> Filters:
+        """Which sentences count."""
+        return Filters(from_year=self.from_year, to_year=self.to_year)
+
+
+class TextFilters(YearFilters):
+    """Which sentences are looked at besides: those of a section, and of a publication type."""
+
+    section: Text | Missing = Field(
+        default=None,
+        title="the section",
+        description="`TITLE`, NLM's `BACKGROUND`, `OBJECTIVE`, `METHODS`, `RESULTS`, `CONCLUSIONS`, or a section's own label.",
+    )
+    publication_type: Text | Missing = Field(
+        default=None,
+        alias="type",
+        title="the publication type",
+        description="A publication type as PubMed writes it, such as `Case Reports`.",
+    )
+
+    @property
+    def filters(self) -> Filters:
+        """Which sentences count."""
+        return replace(super().filters, section=self.section, publication_type=self.publication_type)
+
+
+class MentionFilters(TextFilters):
+    """Which mentions count besides: those of an annotator that score enough."""
+
+    min_score: Score | Missing = Field(
+        default=None,
+        alias="score",
+        title="the lowest score",
+        description="Lowest score of the drug's and of the condition's mention.",
+    )
+    annotator_id: AnnotatorId | Missing = Field(
+        default=None,
+        alias="annotator",
+        title="the annotator",
+        description="Number of an annotator; without it, the promoted one.",
+    )
+
+    @property
+    def filters(self) -> Filters:
+        """Which sentences count."""
+        return replace(super().filters, min_score=self.min_score)
+
+    @property
+    def by_mention(self) -> bool:
+        """Whether a filter looks at single mentions: then there are no measures of association."""
+        return self.section is not None or self.publication_type is not None or self.min_score is not None
+
+
+class RankFilters(MentionFilters):
+    """Which pairs are listed, and in which order."""
+
+    min_sentences: int = Field(
+        default=1,
+        alias="min",
+        ge=1,
+        le=2**31 - 1,
+        title="the least number of sentences",
+        description="Least number of sentences of a pair.",
+    )
+    sort: str = Field(
+        default="citations",
+        title="the order",
+        description="What the pairs are ranked by, highest first; `name` is alphabetical.",
+        json_schema_extra={"enum": list(SORTS)},
+    )
 
     @field_validator("sort")
     @classmethod
@@ -59,27 +144,12 @@ class View(BaseModel):
             raise ValueError(f"there are {', '.join(SORTS)}")
         return value
 
-    @model_validator(mode="after")
-    def _years_in_order(self) -> View:
-        if self.from_year is not None and self.to_year is not None and self.from_year > self.to_year:
-            raise ValueError("the first year is after the last")
-        return self
 
-    @property
-    def filters(self) -> Filters:
-        """Which sentences count."""
-        return Filters(
-            from_year=self.from_year,
-            to_year=self.to_year,
-            section=self.section,
-            publication_type=self.publication_type,
-            min_score=self.min_score,
-        )
+class View(RankFilters):
+    """The state of a page. ``before`` is the last sentence of the page before, where sentences are paged."""
 
-    @property
-    def by_mention(self) -> bool:
-        """Whether a filter looks at single mentions: then there are no measures of association."""
-        return self.section is not None or self.publication_type is not None or self.min_score is not None
+    page: int = Field(default=1, ge=1, le=400, title="the page")
+    before: int | None = Field(default=None, ge=0, lt=2**63, title="the place to go on from")
 
     @property
     def is_filtered(self) -> bool:
@@ -135,6 +205,32 @@ def parse_text(parameters: Mapping[str, str], name: str, *, at_most: int = NAME_
     if len(value) > at_most:
         raise QueryError(f"“{name}” is {len(value):,} characters long, and {at_most} are the most")
     return value
+
+
+def parse_choice(parameters: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    """Return one of the choices, the first of them where none is made.
+
+    Raises:
+        QueryError: it is none of them.
+    """
+    value = parse_text(parameters, name) or choices[0]
+    if value not in choices:
+        raise QueryError(f"“{name}” cannot be “{value[:40]}”: there are {', '.join(choices)}")
+    return value
+
+
+def parse_number(parameters: Mapping[str, str], name: str, *, at_most: int) -> int | None:
+    """Return a whole number from 0, or None where none is given.
+
+    Raises:
+        QueryError: it is no number, or a greater one.
+    """
+    value = parse_text(parameters, name)
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 20 and int(value) <= at_most):
+        raise QueryError(f"“{name}” is no whole number from 0 to {at_most:,}")
+    return int(value)
 
 
 def address(path: str, parameters: Mapping[str, object]) -> str:

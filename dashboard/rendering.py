@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -21,7 +22,10 @@ from dashboard.measures import MEASURES
 
 FOLDER = Path(__file__).parent / "templates"
 
-NAVIGATION = (("/", "Search"), ("/sentences", "Sentences"))
+NAVIGATION = (
+    ("/", "Search"), ("/sentences", "Sentences"), ("/compare", "Compare"), ("/annotators", "Annotators"),
+    ("/operations", "Operations"),
+)  # fmt: skip
 """Pages that the head of every page leads to."""
 
 
@@ -83,6 +87,28 @@ def counts_of(years: Iterable[int], counts: Mapping[int, int]) -> list[int]:
     return [counts.get(year, 0) for year in years]
 
 
+def moment(value: dt.datetime) -> str:
+    """Return a moment as a reader of logs has it, in UTC."""
+    return f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def duration(minutes: float) -> str:
+    """Return a duration in the unit that fits it."""
+    if minutes < 90:
+        return many(max(1, math.ceil(minutes)), "minute")
+    hours = minutes / 60
+    return many(math.ceil(hours), "hour") if hours < 48 else many(math.ceil(hours / 24), "day")
+
+
+def size(number: int) -> str:
+    """Return a number of bytes in the unit that fits it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1_000:
+            return f"{number:,.0f} {unit}"
+        number = round(number / 1_000)
+    return f"{number:,} TB"
+
+
 def make_environment() -> Environment:
     """Return the environment of the templates."""
     environment = Environment(
@@ -94,7 +120,15 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=count, counts_of=counts_of, many=many, measure=measure, shorten=shorten, trend_label=trend_label
+        bytes=size,
+        count=count,
+        counts_of=counts_of,
+        duration=duration,
+        many=many,
+        measure=measure,
+        moment=moment,
+        shorten=shorten,
+        trend_label=trend_label,
     )
     environment.globals.update(
         MEASURES=MEASURES,

@@ -20,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard.api.problems import is_api, kind_of_status, problem
+
 COOKIE = "comention_session"
 ADDRESS_LENGTH = 8_000
 BODY_BYTES = 16_384
@@ -105,6 +107,21 @@ class Gate:
         return self.accepts_cookie(request.cookies.get(COOKIE, ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request goes no further: a status and a sentence."""
+
+    status: int
+    said: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, request: Request) -> Response:
+        """Return the answer: a line of text, or what the API says of errors."""
+        if is_api(request.scope):
+            return problem(request, kind_of_status(self.status), self.said, headers=self.headers)
+        return PlainTextResponse(f"{self.said}\n", self.status, self.headers)
+
+
 class Guard:
     """Refuses what is too large, comes under a foreign name or from nobody we know; gives every answer its headers."""
 
@@ -126,39 +143,39 @@ class Guard:
                 headers.setdefault("Cache-Control", "private, no-store" if self._gate else "private, no-cache")
             await send(message)
 
-        refusal = self._refuse(Request(scope))
+        request = Request(scope)
+        refusal = self._refuse(request)
         if refusal is not None:
-            await refusal(scope, receive, send_guarded)
+            answer = refusal.answer(request) if isinstance(refusal, Refusal) else refusal
+            await answer(scope, receive, send_guarded)
             return
         await self._app(scope, receive, send_guarded)
 
-    def _refuse(self, request: Request) -> Response | None:
-        """Return the answer to a request that goes no further."""
+    def _refuse(self, request: Request) -> Refusal | Response | None:
+        """Return why a request goes no further, or where it goes instead."""
         if len(request.scope["query_string"]) + len(request.scope["path"]) > ADDRESS_LENGTH:
-            return PlainTextResponse(f"an address has at most {ADDRESS_LENGTH:,} characters\n", 414)
+            return Refusal(414, f"an address has at most {ADDRESS_LENGTH:,} characters")
         if _body_length(request.headers) > BODY_BYTES:
-            return PlainTextResponse(f"a request has at most {BODY_BYTES:,} bytes\n", 413)
+            return Refusal(413, f"a request has at most {BODY_BYTES:,} bytes")
         if self._gate is None:
             host = request.headers.get("host", "").rpartition("@")[2]
             name = host[: host.rfind("]") + 1] if host.startswith("[") else host.partition(":")[0]
             if not is_loopback(name):
-                return PlainTextResponse(
-                    "without a login token the dashboard answers to the names of this machine only, such as localhost\n",
+                return Refusal(
                     421,
+                    "without a login token the dashboard answers to the names of this machine only, such as localhost",
                 )
             return None
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
         if path.startswith(_OPEN_PATHS) or self._gate.admits(request):
             return None
         if self._gate.is_overrun():
-            return PlainTextResponse("too many wrong tokens: wait a minute\n", 429, {"Retry-After": "60"})
-        if "text/html" in request.headers.get("accept", "") and request.method == "GET":
+            return Refusal(429, "too many wrong tokens: wait a minute", {"Retry-After": "60"})
+        if "text/html" in request.headers.get("accept", "") and request.method == "GET" and not is_api(request.scope):
             back = path + (f"?{request.url.query}" if request.url.query else "")
             root = request.scope.get("root_path", "")
             return RedirectResponse(f"{root}/login?next={quote(back, safe='/')}", 303)
-        return PlainTextResponse(
-            "log in at /login, or send the token as a bearer\n", 401, {"WWW-Authenticate": "Bearer"}
-        )
+        return Refusal(401, "log in at /login, or send the token as a bearer", {"WWW-Authenticate": "Bearer"})
 
 
 def safe_target(wanted: str) -> str:

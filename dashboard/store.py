@@ -11,6 +11,7 @@ from storage.partners import (
     Label,
     PairRow,
     Ranking,
+    RankKey,
     YearCounts,
     count_years,
     find_concepts,
@@ -34,8 +35,8 @@ from storage.passages import (
 )
 
 if TYPE_CHECKING:
-    from storage.queries import FoundSentence
-    from storage.reading import Reader
+    from storage.queries import Filters, FoundSentence
+    from storage.reading import Reader, Snapshot
 
 SUGGESTED = 8
 DOWNLOADED_ROWS = 10_000
@@ -102,7 +103,7 @@ class FoundPage:
 def read_home(reader: Reader, view: View, *, limit: int = 10) -> Home:
     """Return the first page."""
     with reader.snapshot(annotator_id=view.annotator_id) as snapshot:
-        pairs = tuple(list_top_pairs(snapshot, limit))
+        pairs = list_top_pairs(snapshot, limit).rows
         titles = {
             **list_titles(snapshot, "Drug", [one.drug for one in pairs]),
             **list_titles(snapshot, "Condition", [one.condition for one in pairs]),
@@ -130,16 +131,33 @@ def read_search(reader: Reader, typed: str) -> tuple[list[Suggestion], bool]:
         return found, not found and not has_citations(snapshot)
 
 
-def read_concept(reader: Reader, kind: Kind, name: str, view: View) -> ConceptPage | Unknown:
-    """Return the page of a drug or of a condition, which may be named in any spelling."""
+def find_concept(snapshot: Snapshot, label: Label, name: str, *, suggested: Label | None) -> Concept | Unknown:
+    """Return what a name in any spelling means, or what it may have been meant for, of a label or of both."""
+    concept = find_concepts(snapshot, label, [name]).get(name)
+    if concept is not None:
+        return concept
+    found = tuple(suggest(snapshot, name, limit=SUGGESTED, label=suggested))
+    return Unknown(label=label, name=name, suggestions=found, is_empty=not found and not has_citations(snapshot))
+
+
+def find_pair(snapshot: Snapshot, drug: str, condition: str) -> tuple[Concept, Concept] | Unknown:
+    """Return what the names of a drug and of a condition mean, or the first of them that means nothing."""
+    first = find_concept(snapshot, "Drug", drug, suggested="Drug")
+    if isinstance(first, Unknown):
+        return first
+    second = find_concept(snapshot, "Condition", condition, suggested="Condition")
+    return second if isinstance(second, Unknown) else (first, second)
+
+
+def read_concept(
+    reader: Reader, kind: Kind, name: str, view: View, *, limit: int = PAGE_SIZE, after: RankKey | None = None
+) -> ConceptPage | Unknown:
+    """Return a page of a drug or of a condition, which may be named in any spelling; or the page behind a row."""
     label = LABELS[kind]
     with reader.snapshot(annotator_id=view.annotator_id) as snapshot:
-        concept = find_concepts(snapshot, label, [name]).get(name)
-        if concept is None:
-            found = tuple(suggest(snapshot, name, limit=SUGGESTED))
-            return Unknown(
-                label=label, name=name, suggestions=found, is_empty=not found and not has_citations(snapshot)
-            )
+        concept = find_concept(snapshot, label, name, suggested=None)
+        if isinstance(concept, Unknown):
+            return concept
         ranking = rank_partners(
             snapshot,
             label,
@@ -148,7 +166,8 @@ def read_concept(reader: Reader, kind: Kind, name: str, view: View) -> ConceptPa
             min_sentences=view.min_sentences,
             sort=view.sort,
             offset=view.offset,
-            limit=PAGE_SIZE,
+            limit=limit,
+            after=after,
         )
         partners = [one.condition if kind == "drug" else one.drug for one in ranking.rows]
         return ConceptPage(
@@ -178,16 +197,9 @@ def read_partners(reader: Reader, kind: Kind, name: str, view: View) -> tuple[Pa
 def read_pair(reader: Reader, drug: str, condition: str, view: View) -> PairPage | Unknown:
     """Return the page of a pair, whose two may be named in any spelling."""
     with reader.snapshot(annotator_id=view.annotator_id) as snapshot:
-        both: list[Concept] = []
-        for label, name in (("Drug", drug), ("Condition", condition)):
-            kind: Label = "Drug" if label == "Drug" else "Condition"
-            concept = find_concepts(snapshot, kind, [name]).get(name)
-            if concept is None:
-                found = tuple(suggest(snapshot, name, limit=SUGGESTED, label=kind))
-                return Unknown(
-                    label=kind, name=name, suggestions=found, is_empty=not found and not has_citations(snapshot)
-                )
-            both.append(concept)
+        both = find_pair(snapshot, drug, condition)
+        if isinstance(both, Unknown):
+            return both
         first, second = both
         sentences = list_evidence(
             snapshot,
@@ -222,19 +234,21 @@ def read_citation(reader: Reader, pmid: int) -> tuple[CitationPassage | None, tu
         return get_citation(snapshot, pmid), tuple(list_annotators(snapshot))
 
 
-def read_sentences(reader: Reader, query: str, view: View) -> FoundPage:
-    """Return a page of the sentences that a full-text query finds."""
+def read_sentences(
+    reader: Reader, query: str, filters: Filters, *, limit: int = EVIDENCE_SIZE, before: int | None = None
+) -> FoundPage:
+    """Return a page of the sentences that a full-text query finds; ``before`` is the last one of the page before."""
     with reader.snapshot() as snapshot:
         unsearched = count_unsearched(snapshot)
         if not query:
             return FoundPage(
                 sentences=(), next_before=None, unsearched=unsearched, is_empty=not has_citations(snapshot)
             )
-        found = search_sentences(snapshot, query, filters=view.filters, limit=EVIDENCE_SIZE + 1, before=view.before)
-        shown = None if found is None else tuple(found[:EVIDENCE_SIZE])
+        found = search_sentences(snapshot, query, filters=filters, limit=limit + 1, before=before)
+        shown = None if found is None else tuple(found[:limit])
         return FoundPage(
             sentences=shown,
-            next_before=shown[-1].sentence_id if shown and found and len(found) > EVIDENCE_SIZE else None,
+            next_before=shown[-1].sentence_id if shown and found and len(found) > limit else None,
             unsearched=unsearched,
             is_empty=not found and not has_citations(snapshot),
         )

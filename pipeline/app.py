@@ -13,7 +13,7 @@ from celery.schedules import crontab
 from kombu.entity import Queue
 
 from comention.settings import Settings, load_settings
-from pipeline import telemetry
+from pipeline.observability import telemetry
 from storage.jobs import BACKFILL, INTERACTIVE, SCHEDULED
 
 FETCH, ANNOTATE, DEFAULT = QUEUES = ("fetch", "annotate", "default")

@@ -10,10 +10,10 @@ from typing import Any
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from comention.errors import ComentionError
-from pipeline import work
 from pipeline.app import TIME_LIMIT_SECONDS, app
-from pipeline.doorbell import Doorbell
-from pipeline.workplace import leave_workplace, stop_working, workplace
+from pipeline.workers import work
+from pipeline.workers.doorbell import Doorbell
+from pipeline.workers.workplace import leave_workplace, stop_working, workplace
 
 _logger = logging.getLogger(__name__)
 

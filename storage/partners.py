@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 from storage.queries import Filters
-from storage.reading import Snapshot
+from storage.reading import Row, Snapshot
 
 Label = Literal["Drug", "Condition"]
 
@@ -70,32 +71,49 @@ class PairRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RankKey:
+    """The place of a row in an order: what it is ranked by, lowest first, then names; ``position`` rows lead up to it.
+
+    The place stays where it is when rows before it come or go; ``position`` says only how many to ask for at first.
+    """
+
+    numbers: tuple[float, ...]
+    names: tuple[str, ...]
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """A page of partners. ``more``: others follow it. ``among``: the number of candidates, where not all were ranked."""
+    """A page of pairs. ``more``: others follow it, after ``next``. ``among``: the candidates, where not all were ranked."""
 
     rows: tuple[PairRow, ...]
     more: bool
     among: int | None
+    next: RankKey | None
 
 
 YearCounts = dict[int, int]
 """Citations by year; years without any are left out."""
 
-SORTS: dict[str, str] = {
-    "citations": "citation_count DESC, sentence_count DESC",
-    "sentences": "sentence_count DESC, citation_count DESC",
-    "ic": "information_component_low DESC NULLS LAST, citation_count DESC",
-    "npmi": "npmi DESC NULLS LAST, citation_count DESC",
-    "g2": "signed_log_likelihood_ratio DESC NULLS LAST, citation_count DESC",
-    "prr": "proportional_reporting_ratio DESC NULLS LAST, citation_count DESC",
-    "ror": "reporting_odds_ratio_low DESC NULLS LAST, citation_count DESC",
-    "first": "first_year DESC NULLS LAST, citation_count DESC",
-    "last": "last_year DESC NULLS LAST, citation_count DESC",
-    "name": "partner",
+SORTS: dict[str, tuple[str, ...]] = {
+    "citations": ("citation_count", "sentence_count"),
+    "sentences": ("sentence_count", "citation_count"),
+    "ic": ("information_component_low", "citation_count"),
+    "npmi": ("npmi", "citation_count"),
+    "g2": ("signed_log_likelihood_ratio", "citation_count"),
+    "prr": ("proportional_reporting_ratio", "citation_count"),
+    "ror": ("reporting_odds_ratio_low", "citation_count"),
+    "first": ("first_year", "citation_count"),
+    "last": ("last_year", "citation_count"),
+    "name": (),
 }
-"""What a ranking may go by: the order in SQL, highest first, or by name."""
+"""What a ranking may go by: columns, highest first and null last; then by name."""
 
-_COLUMNS = ", ".join(field.name for field in fields(PairRow))
+LISTED = 10_000
+"""Rows of a ranking that can be paged through."""
+
+_NAMES = tuple(field.name for field in fields(PairRow))
+_COLUMNS = ", ".join(_NAMES)
 _FILTERS = (
     "CAST(:from_year AS integer), CAST(:to_year AS integer), CAST(:section AS text), CAST(:publication_type AS text), "
     "CAST(:min_score AS real)"
@@ -131,42 +149,125 @@ def rank_partners(
     sort: str,
     offset: int,
     limit: int,
+    after: RankKey | None = None,
 ) -> Ranking:
     """Return a page of those that stand with a drug or a condition, in the order of a key of `SORTS`.
 
-    By anything but citations, the `CANDIDATES` with the most citations are ranked, or as many as are wanted.
+    The page begins ``offset`` rows into the ranking, or behind the row at ``after``. By anything but citations, the
+    `CANDIDATES` with the most citations are ranked, or as many as are wanted.
 
     Raises:
         KeyError: there is no such order.
     """
-    order = SORTS[sort]
-    by_citations = sort == "citations"
-    fetched = offset + limit + 1 if by_citations else max(CANDIDATES, limit) + 1
     function = "top_conditions" if label == "Drug" else "top_drugs"
-    partner = "condition" if label == "Drug" else "drug"
-    rows = snapshot.rows(
-        f"SELECT {_COLUMNS}, candidates FROM ("  # noqa: S608 - our own names
-        f"SELECT *, {partner} AS partner, count(*) OVER () AS candidates "
-        f"FROM analysis.{function}(:name, :fetched, :min_sentences, {_FILTERS})) ranked "
-        f"ORDER BY {order}, partner LIMIT :limit OFFSET :offset",
-        name=name,
-        fetched=fetched,
-        min_sentences=min_sentences,
-        limit=limit + 1,
+    return _rank(
+        snapshot,
+        f"analysis.{function}(:name, :fetched, :min_sentences, {_FILTERS})",
+        SORTS[sort],
+        ("condition" if label == "Drug" else "drug",),
+        candidates=None if sort == "citations" else max(CANDIDATES, limit),
         offset=offset,
+        limit=limit,
+        after=after,
+        name=name,
+        min_sentences=min_sentences,
         **asdict(filters),
     )
-    candidates = rows[0]["candidates"] if rows else 0
-    among = fetched - 1 if not by_citations and candidates >= fetched else None
-    for row in rows:
-        del row["candidates"]
-    return Ranking(rows=tuple(PairRow(**row) for row in rows[:limit]), more=len(rows) > limit, among=among)
 
 
-def list_top_pairs(snapshot: Snapshot, limit: int) -> list[PairRow]:
-    """Return the pairs with the most citations of all."""
-    rows = snapshot.rows(f"SELECT {_COLUMNS} FROM analysis.top_pairs(:limit)", limit=limit)  # noqa: S608 - our own names
-    return [PairRow(**row) for row in rows]
+def list_top_pairs(snapshot: Snapshot, limit: int, *, min_sentences: int = 1, after: RankKey | None = None) -> Ranking:
+    """Return a page of the pairs with the most citations of all, from the first on or behind the one at ``after``."""
+    return _rank(
+        snapshot,
+        "analysis.top_pairs(:fetched, :min_sentences)",
+        SORTS["citations"],
+        ("drug", "condition"),
+        candidates=None,
+        offset=0,
+        limit=limit,
+        after=after,
+        min_sentences=min_sentences,
+    )
+
+
+def _rank(
+    snapshot: Snapshot,
+    source: str,
+    columns: tuple[str, ...],
+    names: tuple[str, ...],
+    *,
+    candidates: int | None,
+    offset: int,
+    limit: int,
+    after: RankKey | None,
+    **values: object,
+) -> Ranking:
+    """Return a page of a function of the schema that gives its ``:fetched`` most cited rows, in an order of our own.
+
+    Among as many ``candidates`` as are given; where it is None, among all, which ``columns`` then have to begin like the
+    function's own order. That breaks ties otherwise than we do, so as many rows are fetched as it takes to have whole all that
+    tie with the last of the page.
+    """
+    before = offset if after is None else after.position
+    fetched = before + limit + 1 if candidates is None else candidates + 1
+    query = _ranked(source, columns, names, after)
+    while True:
+        rows = snapshot.rows(
+            query, fetched=fetched, limit=limit + 1, offset=0 if after else offset, **_place(after), **values
+        )
+        known = rows[0]["candidates"] if rows else None
+        if candidates is not None or fetched > LISTED or (known is not None and known < fetched):
+            break
+        if rows and _numbers(rows[:limit][-1], columns) < tuple(rows[0]["last"]):
+            break
+        if not rows and not before:
+            break
+        fetched = min(4 * fetched, LISTED + 1)
+    shown = rows[:limit]
+    more = len(rows) > limit and before + limit < LISTED
+    key = (
+        RankKey(
+            numbers=_numbers(shown[-1], columns),
+            names=tuple(shown[-1][one] for one in names),
+            position=before + limit,
+        )
+        if more
+        else None
+    )
+    among = candidates if candidates is not None and known is not None and known > candidates else None
+    return Ranking(rows=tuple(map(_pair_row, shown)), more=more, among=among, next=key)
+
+
+def _ranked(source: str, columns: tuple[str, ...], names: tuple[str, ...], after: RankKey | None) -> str:
+    """Return the query of a page: ascending by the negatives of the columns, null last, then by the names, byte by byte."""
+    numbers = [f"coalesce(-CAST({one} AS float8), 'Infinity')" for one in columns]
+    order = ", ".join([*numbers, *(f'{one} COLLATE "C"' for one in names)])
+    places = [f"CAST(:number_{number} AS float8)" for number in range(len(columns))]
+    places += [f"CAST(:name_{number} AS text)" for number in range(len(names))]
+    behind = f"WHERE ({order}) > ({', '.join(places)}) " if after else ""
+    last = f"max(ARRAY[{', '.join(numbers)}]::float8[]) OVER ()"
+    return (
+        f"SELECT {_COLUMNS}, candidates, last FROM "  # noqa: S608 - our own names
+        f"(SELECT *, count(*) OVER () AS candidates, {last} AS last FROM {source}) ranked "
+        f"{behind}ORDER BY {order} LIMIT :limit OFFSET :offset"
+    )
+
+
+def _place(after: RankKey | None) -> dict[str, object]:
+    """Return what fills the place in a query of `_ranked`."""
+    if after is None:
+        return {}
+    numbers = {f"number_{number}": value for number, value in enumerate(after.numbers)}
+    return {**numbers, **{f"name_{number}": value for number, value in enumerate(after.names)}}
+
+
+def _numbers(row: Row, columns: tuple[str, ...]) -> tuple[float, ...]:
+    """Return what a row is ranked by, as `_ranked` has it."""
+    return tuple(math.inf if row[one] is None else -float(row[one]) for one in columns)
+
+
+def _pair_row(row: Row) -> PairRow:
+    return PairRow(**{one: row[one] for one in _NAMES})
 
 
 def get_pair(snapshot: Snapshot, drug: str, condition: str, filters: Filters) -> PairRow | None:

@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from storage.exports import ExportedCitation, Selection
+from storage.exports import Snapshot as ExportSnapshot
 from storage.partners import Label
 from storage.queries import FOUND_MARKS, FOUND_SENTENCES, Filters, FoundSentence, found_sentence
 from storage.reading import Snapshot
@@ -99,7 +101,9 @@ class KnownAnnotator:
     annotator_id: int
     name: str
     version: str
+    model: str
     revision: str
+    labels: tuple[str, ...]
     promoted: bool
 
 
@@ -176,6 +180,15 @@ def get_citation(snapshot: Snapshot, pmid: int) -> CitationPassage | None:
     )
 
 
+def get_exported(snapshot: Snapshot, pmid: int, *, annotator_id: int | None) -> ExportedCitation | None:
+    """Return a citation as it leaves the database, with the mentions of one annotator or of the promoted one.
+
+    None where it is not stored.
+    """
+    selection = Selection(pmids=[pmid], annotator_id=annotator_id)
+    return next(ExportSnapshot(snapshot.connection).iter_citations(selection), None)
+
+
 def search_sentences(
     snapshot: Snapshot, query: str, *, filters: Filters, limit: int, before: int | None = None
 ) -> list[FoundSentence] | None:
@@ -201,10 +214,10 @@ def suggest(snapshot: Snapshot, typed: str, *, limit: int, label: Label | None =
 def list_annotators(snapshot: Snapshot) -> list[KnownAnnotator]:
     """Return the annotators that have run, the promoted one first, then the last to be registered."""
     rows = snapshot.rows(
-        "SELECT annotator_id, name, version, revision, promoted FROM analysis.annotator "
+        "SELECT annotator_id, name, version, model, revision, labels, promoted FROM analysis.annotator "
         "ORDER BY promoted DESC, annotator_id DESC"
     )
-    return [KnownAnnotator(**row) for row in rows]
+    return [KnownAnnotator(**{**row, "labels": tuple(row["labels"])}) for row in rows]
 
 
 def has_citations(snapshot: Snapshot) -> bool:

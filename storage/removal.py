@@ -29,6 +29,7 @@ def remove_citations(database: Database, *, first_pmid: int, last_pmid: int, sou
         connection.execute(text("DELETE FROM comention.annotation WHERE pmid = ANY(:pmids)"), {"pmids": pmids})
         connection.execute(text("DELETE FROM comention.citation WHERE pmid = ANY(:pmids)"), {"pmids": pmids})
         connection.execute(text("DELETE FROM comention.deleted_citation WHERE pmid BETWEEN :first AND :last"), bounds)
+        connection.execute(text("DELETE FROM comention.mention_report WHERE pmid BETWEEN :first AND :last"), bounds)
         connection.execute(
             text("DELETE FROM comention.ingest_run WHERE source_key = ANY(:keys)"), {"keys": list(source_keys)}
         )

@@ -10,7 +10,7 @@ from comention.settings import NcbiSettings
 from ingest.pubmed import PubMed
 from ingest.rate_limit import limiter_for
 from ingest.sentences import RuleSplitter
-from pipeline.ingest_stage import ingest_pmids
+from pipeline.stages.ingest_stage import ingest_pmids
 from storage.database import Database, parse_url
 
 

@@ -9,8 +9,8 @@ from celery import Celery
 
 from comention.settings import load_settings
 from ingest.pubmed import PubMed
-from pipeline import telemetry
-from pipeline.logs import about
+from pipeline.observability import telemetry
+from pipeline.observability.logs import about
 from pipeline.progress import Progress, report
 
 app = Celery("watched", broker=os.environ["COMENTION_REDIS__URL"])

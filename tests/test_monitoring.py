@@ -15,10 +15,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from comention.settings import Settings
-from pipeline.broker_metrics import BrokerCollector
-from pipeline.gpu_metrics import GpuCollector
-from pipeline.ledger_metrics import LedgerCollector
-from pipeline.metrics import WorkMetrics
+from pipeline.observability.broker_metrics import BrokerCollector
+from pipeline.observability.gpu_metrics import GpuCollector
+from pipeline.observability.ledger_metrics import LedgerCollector
+from pipeline.observability.metrics import WorkMetrics
 from storage.database import Database, parse_url
 from tests.conftest import ROOT
 from tests.containers import load, merged

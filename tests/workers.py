@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from comention.settings import Settings
 from pipeline.app import make_app
-from pipeline.doorbell import Doorbell
-from pipeline.jobs import hand_in_query
+from pipeline.workers.doorbell import Doorbell
+from pipeline.workers.jobs import hand_in_query
 from storage.database import Database
 from storage.embedded import EmbeddedValkey
 from storage.jobs import BACKFILL

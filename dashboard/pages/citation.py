@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from comention.types import MAX_PMID
-from dashboard.filters import QueryError
+from dashboard.filters import QueryError, address
 from dashboard.marking import Marked, mark
 from dashboard.rendering import page
 from dashboard.store import read_citation
@@ -73,9 +73,18 @@ def _show(request: Request, pmid: str, template: str) -> Response:
     shown_labels = {one.value for one in by_label if one.shown}
     shown = [one for one in of_annotators if one.label in shown_labels]
     spans = [_marked(one, several=len(shown_annotators) > 1) for one in shown]
+    starts = {one.sentence_id: one.start_char for one in found.sentences}
+
+    def report_path(one: CitationMention) -> str:
+        start = starts[one.sentence_id]
+        key = f"{one.start_char - start}-{one.end_char - start}-{one.annotator_id}-{one.label}"
+        return root + address("/report", {"sentence": one.sentence_id, "mention": key})
+
+    root: str = request.scope.get("root_path", "")
     return page(
         request,
         template,
+        report_path=report_path,
         citation=found,
         title_html=mark(found.text, spans, end=len(found.title)),
         parts=cut_parts(found, spans),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dashboard.filters import address, parse_text, parse_view
+from dashboard.filters import address, parse_choice, parse_text, parse_view
 from dashboard.rendering import page
 from dashboard.store import read_home, read_search, read_suggestions
 from storage.passages import Suggestion
+
+if TYPE_CHECKING:
+    from storage.partners import Label
 
 router = APIRouter()
 
@@ -36,7 +39,8 @@ def suggestions(request: Request) -> Response:
     """Return what the box below the search shows, as JSON."""
     typed = parse_text(request.query_params, "q")
     root = request.scope.get("root_path", "")
-    found = read_suggestions(request.app.state.reader, typed) if typed else []
+    label = parse_choice(request.query_params, "label", ("", "Drug", "Condition"))
+    found = read_suggestions(request.app.state.reader, typed, label=cast("Label", label) or None) if typed else []
     return JSONResponse({"suggestions": [_described(one, root) for one in found]})
 
 

@@ -20,7 +20,7 @@ def sentences(request: Request) -> Response:
     """Show the sentences that a full-text query finds, newest citation first."""
     query = parse_text(request.query_params, "q", at_most=QUERY_LENGTH)
     view = parse_view(request.query_params)
-    found = read_sentences(request.app.state.reader, query, view)
+    found = read_sentences(request.app.state.reader, query, view.filters, before=view.before)
     return page(request, "sentences.html", query=query, found=found, view=view, spans_of=spans_of)
 
 

@@ -1,4 +1,5 @@
-// The search box as a combobox: suggestions below it, by keyboard and by pointer. Without this script it is a plain form.
+// A search box as a combobox: suggestions below it, by keyboard and by pointer. Without this script it is a plain form.
+// A suggestion leads to its page, or, in a form that says data-fill, is written into the box.
 
 const WAIT_MS = 120;
 
@@ -8,6 +9,7 @@ function optionOf(suggestion, id) {
   option.role = "option";
   option.ariaSelected = "false";
   option.dataset.address = suggestion.address;
+  option.dataset.name = suggestion.name ?? suggestion.title;
   const kind = document.createElement("span");
   kind.className = `kind kind-${suggestion.label.toLowerCase()}`;
   kind.textContent = suggestion.label;
@@ -27,8 +29,7 @@ function optionOf(suggestion, id) {
   return option;
 }
 
-function makeCombobox(form) {
-  const input = form.querySelector("input[type=search]");
+function makeCombobox(form, input) {
   const list = document.createElement("ul");
   const said = document.createElement("span");
   list.id = `${input.id}-options`;
@@ -38,7 +39,7 @@ function makeCombobox(form) {
   list.hidden = true;
   said.className = "hidden";
   said.role = "status";
-  form.append(list, said);
+  input.parentElement.append(list, said);
   input.role = "combobox";
   input.setAttribute("aria-autocomplete", "list");
   input.setAttribute("aria-expanded", "false");
@@ -53,6 +54,13 @@ function makeCombobox(form) {
     chosen = -1;
     input.setAttribute("aria-expanded", "false");
     input.removeAttribute("aria-activedescendant");
+  };
+  const take = (option) => {
+    if (!("fill" in form.dataset)) return location.assign(option.dataset.address);
+    input.value = option.dataset.name;
+    asked += 1;
+    clearTimeout(timer);
+    return close();
   };
   const choose = (index) => {
     const options = [...list.children];
@@ -75,7 +83,9 @@ function makeCombobox(form) {
     const number = ++asked;
     if (!typed) return show([]);
     try {
-      const answer = await fetch(`${form.dataset.suggest}?q=${encodeURIComponent(typed)}`);
+      const address = new URL(form.dataset.suggest, location.href);
+      address.searchParams.set("q", typed);
+      const answer = await fetch(address);
       const found = answer.ok ? (await answer.json()).suggestions : [];
       if (number === asked && document.activeElement === input) show(found);
     } catch {
@@ -98,7 +108,7 @@ function makeCombobox(form) {
       close();
     } else if (event.key === "Enter" && !list.hidden && chosen >= 0) {
       event.preventDefault();
-      location.assign(list.children[chosen].dataset.address);
+      take(list.children[chosen]);
     } else if (event.key === "Tab") {
       close();
     }
@@ -109,8 +119,10 @@ function makeCombobox(form) {
   list.addEventListener("pointerdown", (event) => {
     const option = event.target.closest("[role=option]");
     event.preventDefault();
-    if (option && event.button === 0) location.assign(option.dataset.address);
+    if (option && event.button === 0) take(option);
   });
 }
 
-document.querySelectorAll("form[data-suggest]").forEach(makeCombobox);
+document.querySelectorAll("form[data-suggest]").forEach((form) => {
+  form.querySelectorAll("input[type=search]").forEach((input) => makeCombobox(form, input));
+});

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.annotator_options import annotator_options, load_chosen
-from pipeline.console import json_option, print_json, progress_bars, stderr_console
+from pipeline.terminal.annotator_options import annotator_options, load_chosen
+from pipeline.terminal.console import json_option, print_json, progress_bars, stderr_console
 
 if TYPE_CHECKING:
     from storage.annotations import AnnotationCounts
@@ -25,7 +25,7 @@ def annotate(
 ) -> None:
     """Annotate every citation that the annotator has not seen, or not in its present text."""
     from comention.settings import load_settings
-    from pipeline.annotating import annotate_owed
+    from pipeline.stages.annotating import annotate_owed
     from storage.database import open_database
 
     settings = load_settings()

@@ -9,8 +9,8 @@ import click
 
 from comention.errors import AnnotatorError
 from comention.settings import load_settings
-from pipeline.annotator_options import labels_option, load_chosen
-from pipeline.console import json_option, print_json, stdout_console
+from pipeline.terminal.annotator_options import labels_option, load_chosen
+from pipeline.terminal.console import json_option, print_json, stdout_console
 
 
 @click.group()

@@ -13,11 +13,11 @@ def beat(healthcheck: bool) -> None:
 
     settings = load_settings()
     if healthcheck:
-        from pipeline.healthcheck import report_health
+        from pipeline.processes.healthcheck import report_health
 
         report_health(settings, "beat")
         return
-    from pipeline.roles import beat_role
-    from pipeline.supervise import supervise
+    from pipeline.processes.roles import beat_role
+    from pipeline.processes.supervise import supervise
 
     supervise(settings, beat_role(settings))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.console import json_option, print_json, stderr_console, stdout_console
-from pipeline.result_files import result_file_options, write_result_files
+from pipeline.terminal.console import json_option, print_json, stderr_console, stdout_console
+from pipeline.terminal.result_files import result_file_options, write_result_files
 
 
 @click.command()
@@ -47,8 +47,8 @@ def compare(
     A drug that never stands with a condition has no NPMI there.
     """
     from comention.settings import load_settings
-    from pipeline.no_match import explain_no_match
-    from pipeline.show import comparison_table, inert
+    from pipeline.terminal.no_match import explain_no_match
+    from pipeline.terminal.show import comparison_table, inert
     from storage.comparisons import ComparedCondition, compare_drugs
     from storage.database import open_database
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from comention.errors import SchemaError
-from pipeline.console import json_option, print_json, stdout_console
+from pipeline.terminal.console import json_option, print_json, stdout_console
 
 
 @click.group()

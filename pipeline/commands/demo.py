@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from comention.errors import AnnotatorError
-from pipeline.annotating import annotate_owed
 from pipeline.commands.ingest import show_reports
-from pipeline.console import progress_bars, stderr_console, stdout_console
+from pipeline.stages.annotating import annotate_owed
+from pipeline.terminal.console import progress_bars, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from comention.settings import Settings
@@ -41,8 +41,8 @@ def _run(database: Database, settings: Settings) -> None:
 
     from annotate.registry import load_annotator
     from ingest.samples import sample_files
-    from pipeline.ingest_files import ingest_files
-    from pipeline.show import evidence_list, pairs_table
+    from pipeline.stages.ingest_files import ingest_files
+    from pipeline.terminal.show import evidence_list, pairs_table
     from storage.queries import list_evidence, list_pairs
 
     with progress_bars() as progress:
@@ -69,9 +69,9 @@ def _run(database: Database, settings: Settings) -> None:
 
 def _next_steps(drug: str, condition: str) -> str:
     steps = {
+        "serve": "all of it in a browser: open http://127.0.0.1:8417/ while it runs",
         f'top --drug "{drug}"': "what else is reported with a drug",
         f'evidence "{drug}" "{condition}"': "the sentences behind a pair",
-        "serve": "the same in a browser, at http://127.0.0.1:8417/ while it runs",
         "run FILE.xml.gz …": "your own PubMed files",
         f'run --query "{drug}[tiab] AND {condition}[tiab]"': "fetch from PubMed; set COMENTION_NCBI__EMAIL first",
         'db psql -- -c "SELECT * FROM analysis.cooccurrence LIMIT 5"': "ask in SQL",

@@ -14,8 +14,8 @@ from rich.progress import Progress
 
 from comention.errors import ComentionError
 from comention.settings import load_settings
-from pipeline.annotator_options import compute_options, labels_option, load_chosen
-from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
+from pipeline.terminal.annotator_options import compute_options, labels_option, load_chosen
+from pipeline.terminal.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from annotate.corpora import Corpus

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from pipeline.console import json_option, print_json, stdout_console
-from pipeline.filter_options import filter_options
-from pipeline.result_files import result_file_options, write_result_files
+from pipeline.terminal.console import json_option, print_json, stdout_console
+from pipeline.terminal.filter_options import filter_options
+from pipeline.terminal.result_files import result_file_options, write_result_files
 
 
 @click.command()
@@ -31,8 +31,8 @@ def evidence(
 ) -> None:
     """Show the sentences that mention DRUG and CONDITION, newest citation first."""
     from comention.settings import load_settings
-    from pipeline.no_match import explain_no_match
-    from pipeline.show import evidence_list, pairs_table
+    from pipeline.terminal.no_match import explain_no_match
+    from pipeline.terminal.show import evidence_list, pairs_table
     from storage.database import open_database
     from storage.queries import Evidence, Filters, list_evidence, list_pairs
 

@@ -12,11 +12,11 @@ import click
 
 from comention import __version__
 from comention.errors import ExportError
+from comention.offset_units import OFFSET_UNITS, OffsetUnit
 from comention.types import MAX_PMID
-from pipeline.console import progress_bars, stderr_console
-from pipeline.offset_units import OFFSET_UNITS, OffsetUnit
-from pipeline.output import STDOUT
-from pipeline.pmid_list import split_pmids
+from pipeline.terminal.console import progress_bars, stderr_console
+from pipeline.terminal.output import STDOUT
+from pipeline.terminal.pmid_list import split_pmids
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -168,8 +168,8 @@ def _export_file(
     bar: TaskID,
 ) -> str:
     """Write one file, and return what there is to say about it."""
-    from pipeline.export_documents import DOCUMENT_WRITERS, ExportHeader
-    from pipeline.output import open_output
+    from pipeline.terminal.output import open_output
+    from storage.export_documents import DOCUMENT_WRITERS, ExportHeader
 
     citations = mentions = 0
 
@@ -203,9 +203,9 @@ def _export_folder(
     bar: TaskID,
 ) -> str:
     """Write the Parquet folder, and return what there is to say about it."""
-    from pipeline.export_parquet import write_folder
-    from pipeline.output import open_folder
-    from pipeline.parquet import ParquetColumn, load_pyarrow
+    from pipeline.exports.export_parquet import write_folder
+    from pipeline.exports.parquet import ParquetColumn, load_pyarrow
+    from pipeline.terminal.output import open_folder
     from storage.describe import list_views
 
     load_pyarrow()

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from pipeline.console import json_option, print_json, progress_bars, stderr_console
-from pipeline.handing_in import backfill_option, hand_in, queue_option, show_handed_in
-from pipeline.ingest_files import ingest_files
-from pipeline.ingest_stage import SourceReport
-from pipeline.show import counts_sentence
+from pipeline.stages.ingest_files import ingest_files
+from pipeline.stages.ingest_stage import SourceReport
+from pipeline.terminal.console import json_option, print_json, progress_bars, stderr_console
+from pipeline.terminal.show import counts_sentence
+from pipeline.workers.handing_in import backfill_option, hand_in, queue_option, show_handed_in
 
 LIST_EXCEPTIONS = "comention db psql -- -c 'SELECT * FROM analysis.ingest_exception'"
 
@@ -126,7 +126,7 @@ def query(text: str, since: dt.datetime | None, queue: bool, backfill: bool, as_
     if backfill and not queue:
         raise click.UsageError("--backfill says how urgent a job for the workers is: give --queue too")
     from comention.settings import load_settings
-    from pipeline.fetching import ingest_from_ncbi
+    from pipeline.stages.fetching import ingest_from_ncbi
     from storage.database import open_database
 
     settings = load_settings()
@@ -155,7 +155,7 @@ def _ingest_bulk(
     as_json: bool,
 ) -> None:
     from comention.settings import load_settings
-    from pipeline.bulk import ingest_releases, resolve_place, unverified
+    from pipeline.stages.bulk import ingest_releases, resolve_place, unverified
     from storage.database import open_database
 
     settings = load_settings()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
+from pipeline.terminal.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 
 SHOWN = 3
 """Ambiguous names that the message spells out."""
@@ -42,8 +42,8 @@ def link(path: Path, label: str, format_name: str | None, as_json: bool) -> None
     Counts follow at once, those of what was annotated before too. Repeating it changes nothing.
     """
     from comention.settings import load_settings
-    from pipeline.show import inert
-    from pipeline.terminology import read_terminology
+    from pipeline.stages.terminology import read_terminology
+    from pipeline.terminal.show import inert
     from storage.cooccurrence import fold_counts
     from storage.database import open_database
     from storage.linking import LinkCounts, link_names

@@ -25,9 +25,9 @@ def metrics(host: str | None, port: int | None) -> None:
     from prometheus_client import CollectorRegistry
 
     from comention.settings import load_settings
-    from pipeline.ledger_metrics import LedgerCollector
-    from pipeline.logs import configure, secrets_of
-    from pipeline.metrics_server import serve_metrics
+    from pipeline.observability.ledger_metrics import LedgerCollector
+    from pipeline.observability.logs import configure, secrets_of
+    from pipeline.observability.metrics_server import serve_metrics
     from storage.database import open_database
 
     settings = load_settings()
@@ -37,7 +37,7 @@ def metrics(host: str | None, port: int | None) -> None:
         database = stack.enter_context(open_database(settings))
         if settings.redis.url is not None:
             from pipeline.app import app
-            from pipeline.broker_metrics import BrokerCollector
+            from pipeline.observability.broker_metrics import BrokerCollector
 
             queues = [queue.name for queue in app.conf.task_queues]
             steps = app.conf.broker_transport_options["priority_steps"]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.console import json_option, print_json, stdout_console
+from pipeline.terminal.console import json_option, print_json, stdout_console
 
 
 @click.group()
@@ -29,7 +29,7 @@ def list_(limit: int, as_json: bool) -> None:
     from rich.table import Table
 
     from comention.settings import load_settings
-    from pipeline.show import inert
+    from pipeline.terminal.show import inert
     from storage.database import open_database
     from storage.quarantine import list_quarantined
 
@@ -76,7 +76,7 @@ def retry(pmids: tuple[int, ...], job_ids: tuple[int, ...], everything: bool, as
 
     from comention.settings import load_settings
     from pipeline.app import make_app
-    from pipeline.doorbell import Doorbell
+    from pipeline.workers.doorbell import Doorbell
     from storage.database import open_database
     from storage.quarantine import retry_quarantined
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from pipeline.annotator_options import annotator_options, load_chosen, require_annotator
 from pipeline.commands.annotate import annotation_sentence
 from pipeline.commands.ingest import again_option, report_document, show_reports
-from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
-from pipeline.handing_in import backfill_option, hand_in, queue_option, show_handed_in
-from pipeline.ingest_stage import SourceReport
-from pipeline.pmid_list import split_pmids
+from pipeline.stages.ingest_stage import SourceReport
+from pipeline.terminal.annotator_options import annotator_options, load_chosen, require_annotator
+from pipeline.terminal.console import json_option, print_json, progress_bars, stderr_console, stdout_console
+from pipeline.terminal.pmid_list import split_pmids
+from pipeline.workers.handing_in import backfill_option, hand_in, queue_option, show_handed_in
 
 
 def parse_pmids(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
@@ -70,9 +70,9 @@ def run(
         raise click.UsageError("--backfill says how urgent a job for the workers is: give --queue too")
 
     from comention.settings import load_settings
-    from pipeline.annotating import annotate_owed
-    from pipeline.fetching import ingest_from_ncbi
-    from pipeline.ingest_files import ingest_files
+    from pipeline.stages.annotating import annotate_owed
+    from pipeline.stages.fetching import ingest_from_ncbi
+    from pipeline.stages.ingest_files import ingest_files
     from storage.database import open_database
     from storage.queries import count_sample, list_pairs
 
@@ -125,7 +125,7 @@ def run(
             }
         )
     elif pairs:
-        from pipeline.show import pairs_table
+        from pipeline.terminal.show import pairs_table
 
         console = stdout_console()
         title = "Drugs and conditions in the same sentences, by citations"

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from pipeline.console import json_option, print_json, stderr_console, stdout_console
-from pipeline.filter_options import place_options
+from pipeline.terminal.console import json_option, print_json, stderr_console, stdout_console
+from pipeline.terminal.filter_options import place_options
 
 
 @click.command()
@@ -23,7 +23,7 @@ def search(query: str, limit: int, as_json: bool, **filtering: Any) -> None:
     must not be there. Sentences of retracted citations are found too, and say so.
     """
     from comention.settings import load_settings
-    from pipeline.show import found_table, inert
+    from pipeline.terminal.show import found_table, inert
     from storage.database import open_database
     from storage.queries import Filters, has_rows, search_sentences
     from storage.search import count_unindexed

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.console import json_option, print_json, stdout_console
+from pipeline.terminal.console import json_option, print_json, stdout_console
 
 
 @click.command()
@@ -24,7 +24,7 @@ def status(watch: bool, every: float, as_json: bool) -> None:
     """
     if watch:
         from comention.settings import load_settings
-        from pipeline.watch import watch as watch_work
+        from pipeline.overview.watch import watch as watch_work
 
         watch_work(load_settings(), every_s=every, as_json=as_json)
         return

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.annotator_options import require_annotator
 from pipeline.commands.ingest import report_document, show_reports
-from pipeline.console import json_option, print_json, progress_bars, stderr_console, stdout_console
+from pipeline.terminal.annotator_options import require_annotator
+from pipeline.terminal.console import json_option, print_json, progress_bars, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from comention.settings import Settings
-    from pipeline.subscriptions import TickReport
+    from pipeline.stages.subscriptions import TickReport
     from storage.database import Database
     from storage.subscriptions import Subscription
 
@@ -60,7 +60,7 @@ def subscribe() -> None:
 def add(name: str, query: str, every: str, annotator: str | None, replace: bool, no_check: bool, as_json: bool) -> None:
     """Store a subscription (the word `add` can be left out)."""
     from comention.settings import load_settings
-    from pipeline.schedule import parse_schedule
+    from pipeline.stages.schedule import parse_schedule
     from storage.database import open_database
     from storage.subscriptions import add_subscription
 
@@ -89,7 +89,7 @@ def add(name: str, query: str, every: str, annotator: str | None, replace: bool,
 
 
 def _count(settings: Settings, query: str) -> int:
-    from pipeline.fetching import open_pubmed
+    from pipeline.stages.fetching import open_pubmed
 
     console = stderr_console()
     pubmed = open_pubmed(
@@ -99,7 +99,7 @@ def _count(settings: Settings, query: str) -> int:
 
 
 def _document(one: Subscription, now: dt.datetime) -> dict[str, object]:
-    from pipeline.subscriptions import next_tick
+    from pipeline.stages.subscriptions import next_tick
 
     return {
         "name": one.name,
@@ -122,7 +122,7 @@ def list_(as_json: bool) -> None:
     from rich.table import Table
 
     from comention.settings import load_settings
-    from pipeline.show import inert
+    from pipeline.terminal.show import inert
     from storage.database import open_database
     from storage.subscriptions import list_subscriptions
 
@@ -233,8 +233,8 @@ def run(names: tuple[str, ...], no_annotate: bool, as_json: bool) -> None:
 
 def _run_ticks(database: Database, settings: Settings, names: Iterable[str], progress: Progress) -> list[TickReport]:
     from ingest.sentences import RuleSplitter
-    from pipeline.fetching import open_pubmed
-    from pipeline.subscriptions import due_subscriptions, run_tick
+    from pipeline.stages.fetching import open_pubmed
+    from pipeline.stages.subscriptions import due_subscriptions, run_tick
     from storage.subscriptions import get_subscription
 
     now = dt.datetime.now(dt.UTC)
@@ -275,8 +275,8 @@ def _run_ticks(database: Database, settings: Settings, names: Iterable[str], pro
 def _annotate(database: Database, settings: Settings, names: set[str]) -> None:
     """Annotate what is owed, with the annotators of these subscriptions."""
     from annotate.registry import load_annotator
-    from pipeline.annotating import annotate_owed
     from pipeline.commands.annotate import annotation_sentence
+    from pipeline.stages.annotating import annotate_owed
     from storage.subscriptions import get_subscription
 
     wanted = {get_subscription(database, name).annotator or settings.annotate.annotator for name in names}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from comention.settings import load_settings
-from pipeline.annotator_options import load_chosen
-from pipeline.console import json_option, print_json, progress_bars, stderr_console
+from pipeline.terminal.annotator_options import load_chosen
+from pipeline.terminal.console import json_option, print_json, progress_bars, stderr_console
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.console import json_option, print_json, stdout_console
-from pipeline.result_files import result_file_options, write_result_files
+from pipeline.terminal.console import json_option, print_json, stdout_console
+from pipeline.terminal.result_files import result_file_options, write_result_files
 
 
 @click.command()
@@ -23,8 +23,8 @@ def trend(drug: str, condition: str, as_json: bool, csv_name: str | None, parque
     not state.
     """
     from comention.settings import load_settings
-    from pipeline.no_match import explain_no_match
-    from pipeline.show import trend_list
+    from pipeline.terminal.no_match import explain_no_match
+    from pipeline.terminal.show import trend_list
     from storage.comparisons import YearCount, get_trend
     from storage.database import open_database
 

@@ -17,6 +17,6 @@ def up(sample: bool, port: int | None) -> None:
     Look on from another terminal with `comention status --watch`.
     """
     from comention.settings import load_settings
-    from pipeline.up import run_everything
+    from pipeline.processes.up import run_everything
 
     run_everything(load_settings(), sample=sample, port=port)

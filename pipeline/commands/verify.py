@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.console import json_option, print_json, stdout_console
+from pipeline.terminal.console import json_option, print_json, stdout_console
 
 
 @click.command()

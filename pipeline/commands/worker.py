@@ -52,12 +52,12 @@ def worker(queues: tuple[str, ...] | None, concurrency: int | None, healthcheck:
 
     settings = load_settings()
     if healthcheck:
-        from pipeline.healthcheck import report_health
+        from pipeline.processes.healthcheck import report_health
 
         report_health(settings, "worker", queues or ())
         return
-    from pipeline.roles import worker_role
-    from pipeline.supervise import supervise
+    from pipeline.processes.roles import worker_role
+    from pipeline.processes.supervise import supervise
 
     supervise(
         settings, worker_role(settings, queues or QUEUES, concurrency=concurrency, name=None if queues else "worker")

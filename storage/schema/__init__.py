@@ -18,6 +18,7 @@ from storage.schema.mentions import (
     name,
     promotion,
 )
+from storage.schema.reports import mention_report
 from storage.schema.texts import (
     citation,
     deleted_citation,
@@ -53,6 +54,7 @@ __all__ = [
     "ingest_run",
     "job",
     "label",
+    "mention_report",
     "metadata",
     "name",
     "past_contribution",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 
 from comention.settings import load_settings
-from pipeline.roles import beat_role, worker_role
-from pipeline.supervise import supervise
+from pipeline.processes.roles import beat_role, worker_role
+from pipeline.processes.supervise import supervise
 
 APP = "tests.doubled_app"
 

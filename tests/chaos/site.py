@@ -18,8 +18,8 @@ from sqlalchemy import text
 from comention.errors import DatabaseError
 from comention.settings import RedisSettings, Settings
 from pipeline.app import make_app
-from pipeline.doorbell import Doorbell
-from pipeline.jobs import hand_in_query
+from pipeline.workers.doorbell import Doorbell
+from pipeline.workers.jobs import hand_in_query
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedValkey
 from storage.jobs import BACKFILL

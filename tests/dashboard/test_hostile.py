@@ -12,19 +12,9 @@ from html.parser import HTMLParser
 import pytest
 from starlette.testclient import TestClient
 
-from storage.cooccurrence import fold_counts
-from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
-from storage.search import index_sentences
-from tests.builders import citation
 from tests.dashboard.conftest import browse, text_of
-from tests.dashboard.made import annotate_words, store
-
-SCRIPT = "<script>alert(1)</script>"
-IMAGE = '"><img src=x onerror=alert(2)>'
-FORMULA = '=HYPERLINK("http://evil")'
-MANY = 3_000
-LONG_BYTES = 5 * 2**20
+from tests.dashboard.hostile_corpus import FORMULA, IMAGE, LONG_BYTES, MANY, SCRIPT, hostile_database
 
 
 class Elements(HTMLParser):
@@ -42,37 +32,8 @@ class Elements(HTMLParser):
 
 @pytest.fixture(scope="module")
 def hostile(postgres: EmbeddedPostgres, template: str) -> Iterator[TestClient]:
-    address = postgres.create_database("hostile", template=template)
-    database = Database(parse_url(address, connect_timeout=10))
-    sentences = [
-        f"Evil{SCRIPT} caused rash{IMAGE} in 3.",
-        "Under \u202eevil\u202c the rash \u2067grew\u2069.",
-        f"{FORMULA} caused rash.",
-        "𝒟rug 𝛼-evil caused rash; it's “quoted” & 'quoted'.",
-        "{{ 7 * 7 }} ${7*7} evil and rash %s %(x)s.",
-    ]
-    store(
-        database,
-        [
-            citation(1, sentences, title=f"A title{SCRIPT}{IMAGE}", journal_title=f"J{IMAGE}"),
-            citation(2, ["evil rash " * MANY], title="Many."),
-            citation(3, ["evil caused rash.", "x " * (LONG_BYTES // 2)], title="Long."),
-        ],
-    )
-    annotate_words(
-        database,
-        {
-            "Drug": [f"Evil{SCRIPT}", "evil", FORMULA, "𝛼-evil"],
-            "Condition": [f"rash{IMAGE}", "rash", "rash in"],
-            "Chemical": ["vil caused ra", "evil"],
-        },
-    )
-    fold_counts(database)
-    index_sentences(database)
-    with browse(address) as client:
+    with hostile_database(postgres, template, "hostile") as address, browse(address) as client:
         yield client
-    database.close()
-    postgres.drop_database("hostile")
 
 
 def pages(client: TestClient) -> Iterator[tuple[str, str]]:
@@ -96,6 +57,18 @@ def pages(client: TestClient) -> Iterator[tuple[str, str]]:
         ("/search", {"q": "evil"}),
         ("/drug", {"name": "evil", "section": IMAGE, "type": SCRIPT}),
         ("/drug", {"name": "evil", "sort": IMAGE}),
+        ("/network", {"drug": "evil", "others": "9"}),
+        ("/network", {"condition": f"rash{IMAGE}"}),
+        ("/network", {"drug": SCRIPT, "ic": "0"}),
+        ("/compare", {"first": "evil", "second": f"Evil{SCRIPT}"}),
+        ("/compare", {"first": SCRIPT, "second": IMAGE}),
+        ("/compare", {"first": IMAGE, "show": SCRIPT}),
+        ("/annotators", {}),
+        ("/annotators", {"label": IMAGE}),
+        ("/operations", {}),
+        ("/report", {"sentence": "100001", "mention": IMAGE}),
+        ("/report", {"sentence": "200001"}),
+        ("/report", {"sentence": "300002"}),
         ("/login", {"next": IMAGE}),
         (f"/{SCRIPT}", {}),
     ):

@@ -7,36 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx2
 import pytest
 
 from comention.errors import ServeError
 from comention.settings import DashboardSettings
-from dashboard.serving import check_bind
-from tests.conftest import COMMAND, command_environment, run_command
-
-
-@contextmanager
-def serving(address: str, *arguments: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server and the address that it says it is at."""
-    with subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0", *arguments],
-        env=command_environment(**{"COMENTION_DATABASE__URL": address, **settings}),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            assert process.stderr is not None
-            said = process.stderr.readline()
-            found = re.search(r"comention is at (http://\S+) ", said)
-            assert found is not None, said
-            yield process, found[1]
-        finally:
-            process.kill()
+from dashboard.serving import check_bind, listen
+from tests.conftest import command_environment, run_command
+from tests.dashboard.served import serving
 
 
 def test_it_serves_until_a_signal_ends_it(database_address: str) -> None:
@@ -54,6 +33,12 @@ def test_a_proxy_may_show_it_under_a_path(database_address: str) -> None:
             assert answer.status_code == (404 if "drug" in path else 200)
             assert set(re.findall(r'(?:href|src|action|data-suggest)="(/[^/"]*)', answer.text)) <= {"/reports"}
         assert 'href="/reports/sentences"' in httpx2.get(address).text
+        assert httpx2.get(f"{address}api/v1/openapi.json").json()["servers"] == [{"url": "/reports/api"}]
+        refused = httpx2.get(f"{address}api/v1/drug?name=x", headers={"Accept": "text/html"}).json()
+        assert (refused["type"], refused["instance"]) == (
+            "/reports/api/v1/problems#unknown-name",
+            "/reports/api/v1/drug?name=x",
+        )
 
 
 def test_it_does_not_listen_to_others_without_a_token() -> None:
@@ -97,3 +82,12 @@ def test_the_command_line_does_without_the_packages_of_the_dashboard() -> None:
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_answer_does_not_wait_for_the_browser_to_confirm_its_beginning() -> None:
+    with (
+        listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

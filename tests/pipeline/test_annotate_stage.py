@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from comention.errors import AnnotatorError
 from comention.types import AnnotationStatus, Mention, SentenceAnnotation
-from pipeline.annotate_stage import annotate_pending
+from pipeline.stages.annotate_stage import annotate_pending
 from storage.annotations import AnnotationCounts, list_pending
 from storage.annotators import register_annotator
 from storage.citations import save_citations

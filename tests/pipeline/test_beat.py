@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.queue_depths import QueueDepths
+from pipeline.overview.queue_depths import QueueDepths
 from storage.database import Database
 from storage.embedded import EmbeddedValkey
 from storage.workers import list_workers

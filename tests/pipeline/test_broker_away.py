@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from pipeline.queue_depths import QueueDepths
+from pipeline.overview.queue_depths import QueueDepths
 from storage.embedded import EmbeddedValkey
 from storage.embedded_folder import ServerFolder, pids_holding
 from tests.processes import eventually, service

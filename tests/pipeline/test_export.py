@@ -21,13 +21,13 @@ from bioc import biocjson, biocxml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.export_documents import DOCUMENT_WRITERS, ExportHeader
-from pipeline.export_parquet import write_folder
-from pipeline.offset_units import OFFSET_UNITS, OffsetUnit, convert_offset
-from pipeline.parquet import ParquetColumn
+from comention.offset_units import OFFSET_UNITS, OffsetUnit, convert_offset
+from pipeline.exports.export_parquet import write_folder
+from pipeline.exports.parquet import ParquetColumn
 from storage.database import Database, parse_url
 from storage.describe import list_views
 from storage.embedded import EmbeddedPostgres
+from storage.export_documents import DOCUMENT_WRITERS, ExportHeader
 from storage.exports import BATCH_CITATIONS, ExportedCitation, ExportedMention, Selection, open_snapshot
 from tests.builders import article_xml, write_articles
 from tests.conftest import COMMAND, Comention, Outcome, command_environment, run_command

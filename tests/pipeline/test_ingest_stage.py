@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from comention.errors import SourceError
 from ingest.sentences import RuleSplitter
-from pipeline.ingest_stage import BATCH_CITATIONS, SourceReport, ingest_file
+from pipeline.stages.ingest_stage import BATCH_CITATIONS, SourceReport, ingest_file
 from storage.database import Database
 from tests.builders import article_set, article_xml, write_articles
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from comention.errors import ComentionError
-from pipeline.terminology import read_terminology
+from pipeline.stages.terminology import read_terminology
 from storage.cooccurrence import find_drift
 from storage.database import Database
 from tests.analyst_database import fill

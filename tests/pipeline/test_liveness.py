@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from pipeline.liveness import Judge, Limits
+from pipeline.processes.liveness import Judge, Limits
+from pipeline.processes.signs import Counts, Sign, SignReader, SignWriter
 from pipeline.progress import Progress
-from pipeline.signs import Counts, Sign, SignReader, SignWriter
 
 LIMITS = Limits(start=60, silence=30, idleness=45, task=900)
 

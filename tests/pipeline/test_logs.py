@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from comention.settings import LogSettings, load_settings
-from pipeline.logs import about, configure, log_progress, secrets_of
+from pipeline.observability.logs import about, configure, log_progress, secrets_of
 from pipeline.progress import Progress
 
 

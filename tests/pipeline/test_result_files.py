@@ -11,7 +11,7 @@ from pathlib import Path
 import polars
 import pytest
 
-from pipeline.show import sparkline
+from pipeline.terminal.show import sparkline
 from storage.embedded import EmbeddedPostgres
 from storage.queries import Evidence, Pair
 from tests.builders import article_xml, write_articles

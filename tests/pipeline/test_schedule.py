@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comention.errors import SettingsError
-from pipeline.schedule import parse_schedule
+from pipeline.stages.schedule import parse_schedule
 
 START = dt.datetime(2026, 1, 5, 10, 0, 0, tzinfo=dt.UTC)  # a Monday
 MOMENTS = st.datetimes(dt.datetime(2026, 1, 6), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC))

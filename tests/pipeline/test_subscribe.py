@@ -15,7 +15,7 @@ from sqlalchemy import text
 from comention.errors import SourceBusyError
 from ingest.pubmed import PubMed
 from ingest.sentences import RuleSplitter
-from pipeline.subscriptions import TickReport, due_subscriptions, run_tick
+from pipeline.stages.subscriptions import TickReport, due_subscriptions, run_tick
 from storage.database import Database
 from storage.subscriptions import (
     Subscription,

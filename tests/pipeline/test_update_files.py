@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from ingest.sentences import RuleSplitter
-from pipeline.ingest_stage import ingest_file
+from pipeline.stages.ingest_stage import ingest_file
 from storage.citations import delete_citations, save_citations
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres

@@ -17,9 +17,9 @@ from celery import Celery
 from kombu.entity import Queue
 from sqlalchemy import text
 
-from pipeline.log_lines import LinePrinter
-from pipeline.queue_depths import QueueDepths
-from pipeline.watch_view import duration
+from pipeline.overview.queue_depths import QueueDepths
+from pipeline.overview.watch_view import duration
+from pipeline.processes.log_lines import LinePrinter
 from storage.backlog import get_backlog
 from storage.database import Database
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey

@@ -17,16 +17,16 @@ from comention.settings import AnnotateSettings, DatabaseSettings, NcbiSettings,
 from comention.types import SentenceAnnotation
 from ingest.pubmed import PubMed
 from ingest.sentences import RuleSplitter
-from pipeline import work
-from pipeline.annotate_claimed import Cursor, LockedAnnotator, annotate_claimed
 from pipeline.app import make_app
-from pipeline.doorbell import Doorbell
-from pipeline.fetch_claimed import FetchedBatch, fetch_batch
-from pipeline.jobs import ExpandedJob, expand_job, hand_in_pmids, hand_in_query, keeping, run_due_ticks
-from pipeline.nightly import hand_in_night, nightly
 from pipeline.progress import Progress, listeners, report
-from pipeline.sweep import AT_MOST, Backlog, Sweeper
-from pipeline.workplace import Workplace
+from pipeline.workers import work
+from pipeline.workers.annotate_claimed import Cursor, LockedAnnotator, annotate_claimed
+from pipeline.workers.doorbell import Doorbell
+from pipeline.workers.fetch_claimed import FetchedBatch, fetch_batch
+from pipeline.workers.jobs import ExpandedJob, expand_job, hand_in_pmids, hand_in_query, keeping, run_due_ticks
+from pipeline.workers.nightly import hand_in_night, nightly
+from pipeline.workers.sweep import AT_MOST, Backlog, Sweeper
+from pipeline.workers.workplace import Workplace
 from storage.annotations import AnnotationCounts
 from storage.annotators import register_annotator
 from storage.claims import Holder, choose_annotator, claim_citations

@@ -3,7 +3,8 @@
 -- Such a plan is made for a drug of average frequency, and some drugs are a thousand times as frequent. So the functions rule
 -- out what is good on average only: to sort all partners of a drug instead of reading the first ones in their order; to look
 -- a cell up by walking over all partners in an index of a ranking, because that one needs no visit to the table; to read the
--- deltas from end to end, because there were none when the plan was made.
+-- deltas from end to end, because there were none when the plan was made; to start parallel workers, which takes longer than to
+-- answer.
 
 -- First and last year of a cell, from the counts by year; for cells that deltas have taken from since the last folding.
 CREATE FUNCTION comention.years_of_cell(a smallint, of_drug integer, of_condition integer)
@@ -27,7 +28,7 @@ CREATE FUNCTION comention.rank_pairs(a smallint, of_drug integer, of_condition i
 RETURNS TABLE (drug_id integer, condition_id integer, sentence_count bigint, citation_count bigint,
                first_year smallint, last_year smallint)
 LANGUAGE plpgsql STABLE ROWS 20 SET search_path = '' SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_indexonlyscan = off AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 BEGIN
     IF of_drug IS NOT NULL AND of_condition IS NOT NULL THEN

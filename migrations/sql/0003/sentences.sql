@@ -11,7 +11,7 @@ RETURNS TABLE (
     publication_types text[]
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_indexonlyscan = off AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
@@ -21,6 +21,8 @@ DECLARE
     conditions CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_condition);
     before_pmid CONSTANT integer := coalesce($9 / 100000, 2147483647);
     citations bigint;
+    of_either bigint;
+    rarer integer[];
     highest integer;
     lowest integer;
     blocks integer;
@@ -30,9 +32,14 @@ DECLARE
     missing integer := $3;
     got integer;
 BEGIN
-    SELECT sum(p.citation_count) INTO citations
-    FROM comention.cooccurrence_total_part p
-    WHERE p.annotator_id = a AND p.drug_id = of_drug AND p.condition_id = of_condition;
+    SELECT sum(p.citation_count) FILTER (WHERE p.drug_id > 0 AND p.condition_id > 0),
+           least(sum(p.citation_count) FILTER (WHERE p.condition_id = 0), sum(p.citation_count) FILTER (WHERE p.drug_id = 0)),
+           CASE WHEN sum(p.citation_count) FILTER (WHERE p.condition_id = 0) < sum(p.citation_count) FILTER (WHERE p.drug_id = 0)
+                THEN drugs ELSE conditions END
+    INTO citations, of_either, rarer
+    FROM (VALUES (of_drug, of_condition), (of_drug, 0), (0, of_condition)) w (drug_id, condition_id)
+    JOIN comention.cooccurrence_total_part p
+        ON p.annotator_id = a AND p.drug_id = w.drug_id AND p.condition_id = w.condition_id;
     IF coalesce(citations, 0) <= 0 THEN
         RETURN;
     END IF;
@@ -46,9 +53,10 @@ BEGIN
     END IF;
     WHILE missing > 0 AND top >= lowest LOOP
         bottom := greatest(lowest, top - blocks + 1);
-        -- Of blocks without number nothing is asked: then this repeats the question for the drug.
+        -- Where the blocks have more citations than the rarer of the two, their lists are longer to read than its own: then this
+        -- repeats the question for that one.
         within := CASE
-            WHEN top - bottom > 4096 THEN drugs
+            WHEN (top - bottom + 1) * 2048::bigint > of_either THEN rarer
             ELSE ARRAY(SELECT -1 - b FROM pg_catalog.generate_series(bottom, top) b)
         END;
         RETURN QUERY
@@ -114,7 +122,8 @@ CREATE FUNCTION analysis.search_sentences(
 RETURNS TABLE (
     sentence_id bigint, pmid integer, text text, section_label text, year integer, title text, journal text, retracted boolean
 )
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
+SET max_parallel_workers_per_gather = 0 AS $$
 #variable_conflict use_column
 DECLARE
     wanted CONSTANT tsquery := websearch_to_tsquery('pg_catalog.english', $1);
@@ -128,6 +137,8 @@ DECLARE
     filtered CONSTANT boolean := $3 IS NOT NULL OR $4 IS NOT NULL OR $5 IS NOT NULL OR $6 IS NOT NULL;
     missing integer := $2;
     got integer;
+    found integer := 0;
+    read_blocks integer := 0;
 BEGIN
     IF numnode(wanted) = 0 THEN
         RETURN;
@@ -136,7 +147,7 @@ BEGIN
     top := least(highest, before_pmid >> 11);
     WHILE missing > 0 AND top >= lowest LOOP
         bottom := greatest(lowest, top - blocks + 1);
-        IF blocks > 64 THEN
+        IF blocks > 16 THEN
             bottom := lowest;
             within := wanted;
         ELSE
@@ -168,8 +179,11 @@ BEGIN
         LIMIT missing;
         GET DIAGNOSTICS got = ROW_COUNT;
         missing := missing - got;
+        -- As many blocks as should hold half as many again as are missing, as if they were spread evenly.
+        read_blocks := read_blocks + top - bottom + 1;
+        found := found + got;
+        blocks := CASE WHEN found = 0 THEN 8 * blocks ELSE ceil(1.5 * missing * read_blocks / found) END;
         top := bottom - 1;
-        blocks := blocks * 4;
     END LOOP;
 END
 $$;
@@ -188,7 +202,7 @@ COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text searc
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
-SET enable_indexonlyscan = off AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();

@@ -1,0 +1,10 @@
+DROP FUNCTION analysis.report_mention(bigint, integer, text, integer, integer, text, text);
+DROP VIEW analysis.mention_report;
+DROP FUNCTION analysis.lowest_read_by_both(integer, integer, integer, bigint);
+DROP FUNCTION analysis.differing_sentences(integer, integer, integer, text, bigint, integer);
+DROP FUNCTION analysis.agreement(integer, integer, integer);
+DROP FUNCTION comention.mentions_of_both(integer, integer, integer);
+DROP FUNCTION comention.read_by_both(integer, integer, integer, integer);
+DROP VIEW analysis.quarantine;
+DROP VIEW analysis.backlog;
+DROP VIEW analysis.worker;

@@ -1,0 +1,1 @@
+"""Citations and mentions in the formats that others read."""

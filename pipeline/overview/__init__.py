@@ -1,0 +1,1 @@
+"""A look at the work, once or again and again: `comention status --watch`."""

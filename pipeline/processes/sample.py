@@ -1,0 +1,21 @@
+"""The bundled sample, stored so that the workers have something to annotate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.database import Database
+
+
+def hand_in_sample(database: Database, say: Callable[[str], None]) -> None:
+    """Store the sample's citations and say what came of it; a second time changes nothing."""
+    from ingest.samples import sample_files
+    from pipeline.stages.ingest_files import ingest_files
+    from pipeline.terminal.console import progress_bars
+
+    with progress_bars() as progress:
+        reports = ingest_files(database, sample_files(), progress)
+    stored = sum(report.counts.new + report.counts.revised for report in reports)
+    say(f"the sample is stored: {stored:,} citations of it are new; `comention demo --remove` takes it out again")

@@ -1,0 +1,1 @@
+"""What the terminal takes and shows, the same for every command: options, progress, tables, files of results."""
