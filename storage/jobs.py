@@ -108,6 +108,13 @@ _TAKE = """
     SET lease = :lease, worker = :worker, attempts = attempts + 1,
         leased_until = clock_timestamp() + make_interval(secs => :seconds)
 """
+_LOST_BY = "CASE WHEN lease IS NOT NULL THEN worker END AS lost_by"
+# Whoever let the lease run out may be stopped, and hold the lock of the source in a session that nobody else would end: the
+# sweep finds workers by the rows that bear their name, and these bear ours now.
+_END = (
+    "(SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN free ON a.application_name = free.lost_by "
+    "WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND free.lost_by <> :worker) AS ended"
+)
 _FREE = "retry_at <= clock_timestamp() AND (lease IS NULL OR leased_until <= clock_timestamp())"
 
 
@@ -117,9 +124,11 @@ def claim_job(database: Database, holder: Holder, job_id: int) -> Job | None:
     with database.autocommit() as connection:
         row = connection.execute(
             text(
-                f"UPDATE comention.job {_TAKE} WHERE id = (SELECT id FROM comention.job "
-                f"WHERE id = :id AND status = 'waiting' AND {_FREE} FOR UPDATE SKIP LOCKED) "
-                "RETURNING id, kind, source, priority, query, since, pmids, subscription_id, tick, annotator"
+                f"WITH free AS MATERIALIZED (SELECT id, {_LOST_BY} FROM comention.job "
+                f"WHERE id = :id AND status = 'waiting' AND {_FREE} FOR UPDATE SKIP LOCKED), "
+                f"taken AS (UPDATE comention.job {_TAKE} WHERE id = (SELECT id FROM free) "
+                "RETURNING id, kind, source, priority, query, since, pmids, subscription_id, tick, annotator) "
+                f"SELECT t.*, {_END} FROM taken t"
             ),
             {"id": job_id, "lease": number, "worker": holder.name, "seconds": holder.lease_seconds},
         ).one_or_none()
@@ -170,12 +179,13 @@ def claim_fetch_batch(database: Database, holder: Holder, *, priority_at_most: i
     with database.autocommit() as connection:
         row = connection.execute(
             text(
-                f"WITH taken AS (UPDATE comention.fetch_batch {_TAKE} "
-                "WHERE (job_id, ordinal) = (SELECT job_id, ordinal FROM comention.fetch_batch "
+                f"WITH free AS MATERIALIZED (SELECT job_id, ordinal, {_LOST_BY} FROM comention.fetch_batch "
                 f"WHERE status = 'waiting' AND priority <= :priority AND {_FREE} "
-                "ORDER BY priority, job_id, ordinal LIMIT 1 FOR UPDATE SKIP LOCKED) "
+                "ORDER BY priority, job_id, ordinal LIMIT 1 FOR UPDATE SKIP LOCKED), "
+                f"taken AS (UPDATE comention.fetch_batch {_TAKE} "
+                "WHERE (job_id, ordinal) = (SELECT job_id, ordinal FROM free) "
                 "RETURNING job_id, ordinal, pmids, priority) "
-                "SELECT t.*, j.kind, j.source, j.annotator FROM taken t JOIN comention.job j ON j.id = t.job_id"
+                f"SELECT t.*, j.kind, j.source, j.annotator, {_END} FROM taken t JOIN comention.job j ON j.id = t.job_id"
             ).bindparams(priority=priority_at_most, lease=number, worker=holder.name, seconds=holder.lease_seconds)
         ).one_or_none()
     if row is None:

@@ -24,6 +24,12 @@ TABLES = {
 }
 """Numbers that follow the order of events, as those of runs, and times of day are left out."""
 
+PLAIN_COUNTS = (
+    "SELECT drug, condition, sentence_count, citation_count, first_year, last_year "
+    "FROM analysis.cooccurrence ORDER BY drug, condition"
+)
+"""Counts without the statistics, which follow from how many citations were annotated in all."""
+
 LEFT_OVER = {
     "claims": "SELECT count(*) FROM comention.annotation_claim",
     "counts that were taken back": "SELECT count(*) FROM comention.past_contribution",
@@ -47,10 +53,11 @@ class Digest:
 
 
 def digests(database: Database, *, without: int = 0) -> dict[str, Digest]:
-    """Return those of all tables; ``without`` is a PMID that is left out."""
+    """Return those of all tables; ``without`` is a PMID that is left out, of a citation that counts in no pair."""
     found = {}
+    queries = {**TABLES, "counts": PLAIN_COUNTS} if without else TABLES
     with database.transaction() as connection:
-        for name, query in TABLES.items():
+        for name, query in queries.items():
             bound = {"without": without} if ":without" in query else {}
             digest, rows = hashlib.sha256(), 0
             for row in connection.execute(text(query), bound):

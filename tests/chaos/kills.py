@@ -13,6 +13,9 @@ from tests.chaos.ground import Ground
 from tests.chaos.outcome import Outcome, same
 from tests.chaos.site import Post, Site, send
 
+AIMED = 0.5
+"""The share of kills that wait for their victim to have work in hand; the others may meet a process that starts."""
+
 FINISH_SECONDS = 240.0
 """Within which all has to be done after the last kill: a lease, a sweep, and the rest of the corpus."""
 
@@ -55,10 +58,11 @@ def _kill(site: Site, posts: Sequence[Post], kills: int, every: float) -> tuple[
         time.sleep(max(0.0, next_at - time.monotonic()))
         number = chance.randrange(len(posts))
         post = posts[number]
+        if chance.random() < AIMED:
+            _await_work(site, post, next_at + every)
         child, supervisor = post.child(), post.service.process.pid
         victim = chance.choice([supervisor, *([child] if child else [])])
-        tables = ("annotation_claim", "fetch_batch")
-        met_work += any(site.holds_work(child, table) for table in tables)
+        met_work += _has_work(site, child)
         send(signal.SIGKILL, victim)
         if victim == supervisor:
             post.service.process.wait(30)
@@ -67,3 +71,13 @@ def _kill(site: Site, posts: Sequence[Post], kills: int, every: float) -> tuple[
             one.keep()
     site.hand_in()
     return killed, met_work
+
+
+def _has_work(site: Site, pid: int | None) -> bool:
+    return any(site.holds_work(pid, table) for table in ("annotation_claim", "fetch_batch"))
+
+
+def _await_work(site: Site, post: Post, until: float) -> None:
+    """Wait until a worker has something in hand, or a moment is over."""
+    while time.monotonic() < until and not _has_work(site, post.child()):
+        time.sleep(0.05)

@@ -52,8 +52,8 @@ LONG = Scale(
 )
 
 SHORT = Scale(
-    citations=300,
-    kills=6,
+    citations=200,
+    kills=4,
     kill_every=1.0,
     redis_away=3.0,
     lease=3.0,

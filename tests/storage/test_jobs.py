@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
+from comention.errors import DatabaseError
 from storage.claims import Holder
-from storage.database import Database
+from storage.database import Database, Sessions, parse_url
 from storage.jobs import (
     BACKFILL,
     INTERACTIVE,
@@ -31,6 +32,7 @@ from storage.jobs import (
     release,
 )
 from storage.leases import LeaseLostError, end_overdue
+from storage.locks import hold_lock
 from storage.quarantine import list_quarantined, retry_quarantined
 
 A = Holder(name="comention a", lease_seconds=3600)
@@ -154,6 +156,27 @@ def test_an_overdue_lease_is_taken_away_also_where_nobody_took_it(database: Data
     with pytest.raises(LeaseLostError):
         finish(database, late.lease)
     assert claim_fetch_batch(database, B) is not None
+
+
+@pytest.mark.parametrize("table", ["job", "fetch_batch"])
+def test_whoever_takes_work_over_ends_the_sessions_of_a_worker_that_is_stopped(
+    database: Database, database_address: str, table: str
+) -> None:
+    number = divided(database, 10) if table == "fetch_batch" else add(database)
+
+    def claim(holder: Holder) -> object:
+        return claim_fetch_batch(database, holder) if table == "fetch_batch" else claim_job(database, holder, number)
+
+    stopped = Database(
+        Sessions(name=A.name, idle_in_transaction_seconds=3600).apply(parse_url(database_address, connect_timeout=10))
+    )
+    ended = pytest.raises(DatabaseError, match="terminating connection")
+    with ended, hold_lock(stopped, "comention.ingest", "source", busy="busy"):
+        assert claim(Holder(name=A.name, lease_seconds=0)) is not None
+        assert claim(B) is not None
+        with hold_lock(database, "comention.ingest", "source", busy="the lock of a worker that lost its work"):
+            pass
+    stopped.close()
 
 
 def test_what_may_pass_by_itself_is_tried_for_ever_after_growing_pauses(database: Database) -> None:
