@@ -1,0 +1,1 @@
+"""The tests, and what they share: made citations, stand-in servers, real processes."""
