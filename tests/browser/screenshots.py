@@ -52,7 +52,7 @@ def fill(url: str) -> None:
         (("demo",), {"COMENTION_ANNOTATE__ANNOTATOR": "compact"}),
         (("annotate", "--annotator", "lexicon"), {}),
         (("db", "maintain"), {}),
-        (("subscribe", "lithium", "--query", "lithium[tiab]", "--every", "6h"), {}),
+        (("subscribe", "lithium", "--query", "lithium[tiab]", "--every", "6h", "--no-check"), {}),
     ):
         done = run_command(*arguments, timeout=600, COMENTION_DATABASE__URL=url, **settings)
         if done.status:
