@@ -12,8 +12,9 @@ UV_INSTALL = $(if $(CERTIFICATES),SSL_CERT_FILE="$(CERTIFICATES)" )$(if $(FIND_L
 	--constraint constraints.txt --build-constraint constraints.txt $(TORCH)
 # Whatever the environment says of compiled modules: without them every command compiles anew what it imports, for seconds.
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import annotate.engine, pipeline.stages.ingest_workers, storage.migrate'
-# Tests side by side: one process a core; whoever is done takes over half of what another has left.
-PYTEST_WORKERS ?= auto
+# Tests side by side: one process more than cores, for many wait for other processes; whoever is done takes over half of what
+# another has left.
+PYTEST_WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help

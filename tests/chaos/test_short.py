@@ -16,7 +16,6 @@ from tests.chaos.kills import kill_workers
 from tests.chaos.outcome import Outcome
 from tests.chaos.scale import SHORT
 from tests.chaos.servers import lose_postgres
-from tests.chaos.wedged import stop_workers
 from tests.conftest import fast_folder
 
 
@@ -30,7 +29,7 @@ def ground() -> Iterator[Ground]:
         yield started
 
 
-@pytest.mark.parametrize("row", [kill_workers, lose_postgres, stop_workers])
+@pytest.mark.parametrize("row", [kill_workers, lose_postgres])
 def test_a_fault_leaves_what_nobody_disturbed_leaves(ground: Ground, row: Callable[[Ground], Outcome]) -> None:
     outcome = row(ground)
     assert outcome.met, outcome.result
