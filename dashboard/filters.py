@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Self, TypeAlias
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from storage.partners import SORTS
@@ -37,7 +37,12 @@ NO_NUL = "^[^\\x00]*$"
 
 Year: TypeAlias = Annotated[int, Field(ge=1500, le=3000)]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=NO_NUL)]
-Score: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+SMALLEST_SCORE = 1.2e-38
+"""Scores are stored in four bytes, in which less than this is 0."""
+
+Score: TypeAlias = Annotated[
+    float, Field(ge=0, le=1), AfterValidator(lambda score: score if score == 0 else max(score, SMALLEST_SCORE))
+]
 AnnotatorId: TypeAlias = Annotated[int, Field(ge=1, le=32_767)]
 Missing: TypeAlias = SkipJsonSchema[None]
 """What is not in an address: there, nothing is null."""

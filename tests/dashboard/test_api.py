@@ -204,3 +204,8 @@ def test_the_document_describes_every_answer(api: TestClient) -> None:
         assert all(list(one["content"]) == ["application/problem+json"] for one in problems.values())
     assert "HTTPValidationError" not in json.dumps(document)
     assert "security" not in document
+
+
+def test_a_score_too_small_to_be_stored_is_the_smallest_that_is(api: TestClient) -> None:
+    tiny, smallest = (get(api, "drug", name="clozapine", score=score)["partners"] for score in ("1e-132", "1.2e-38"))
+    assert tiny == smallest
