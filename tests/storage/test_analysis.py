@@ -233,7 +233,7 @@ ARGUMENTS = {
     "cooccurrence_score": "1, 1, 1, 1",
     "agreement": "1, 2",
     "differing_sentences": "1, 2",
-    "lowest_read_by_both": "1, 2",
+    "lowest_read_by_both": "1, 2, 1",
     "report_mention": "0, 1, 'Drug', 0, 1, 'not a mention'",
 }
 """Statistics take four counts; these functions take other arguments."""
