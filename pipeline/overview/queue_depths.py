@@ -62,7 +62,7 @@ class QueueDepths:
                 if connection is None:
                     connection = connect(self._url)
                 found = read_depths(connection, self._queues)
-            except Exception:
+            except Exception:  # brokers fail in many ways, and each means that the depths are not known now
                 if connection is not None:
                     _close(connection)
                 connection = None
