@@ -48,7 +48,7 @@ BYTES_FROM = 10_000_000
 """Mentions from which on the target for bytes holds."""
 
 _COUNTED = (
-    "citation_mentions", "annotation", "name", "concept", "cooccurrence_count", "cooccurrence_total", "cooccurrence_delta",
+    "citation_mentions", "annotation", "name", "concept", "cooccurrence_total", "cooccurrence_delta",
 )  # fmt: skip
 _BESIDE = ("citation", "section", "sentence", "sentence_text", "unindexed_citation")
 

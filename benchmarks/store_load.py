@@ -29,7 +29,7 @@ INFO = AnnotatorInfo(
 CHUNK = 10
 """Batches whose counts one statement makes."""
 
-_BIG = ("citation", "section", "sentence", "sentence_text", "annotation", "citation_mentions", "cooccurrence_count",
+_BIG = ("citation", "section", "sentence", "sentence_text", "annotation", "citation_mentions",
         "cooccurrence_total")  # fmt: skip
 _CITATION = (
     "pmid, version, text, title_length, journal, published_on, published_precision, publication_types, languages, keywords, "
@@ -277,7 +277,7 @@ def _make_counts(database: Database, pool: multiprocessing.pool.Pool, corpus: Co
         )
         connection.execute(
             "CREATE UNLOGGED TABLE comention.made_part AS SELECT annotator_id, drug_id, condition_id, year, sentence_count, "
-            "citation_count, pair_count FROM comention.cooccurrence_count WITH NO DATA"
+            "citation_count, pair_count FROM comention.cooccurrence_part WITH NO DATA"
         )
     batches = corpus.citations // BATCH
     chunks = [range(first, min(first + CHUNK, batches)) for first in range(0, batches, CHUNK)]
@@ -288,17 +288,13 @@ def _make_counts(database: Database, pool: multiprocessing.pool.Pool, corpus: Co
         connection.execute("SET work_mem = '1GB'")
         connection.execute("SET synchronous_commit = off")
         connection.execute(
-            "INSERT INTO comention.cooccurrence_count "
-            "(annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count) "
-            "SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count), sum(citation_count), sum(pair_count) "
-            "FROM comention.made_part GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
-        )
-        connection.execute(
-            "INSERT INTO comention.cooccurrence_total "
-            "(annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count) "
-            "SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), "
-            "sum(sentence_count), sum(citation_count), sum(pair_count) "
-            "FROM comention.cooccurrence_count GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            "INSERT INTO comention.cooccurrence_total (annotator_id, drug_id, condition_id, first_year, last_year, "
+            "sentence_count, citation_count, pair_count, by_year) "
+            "SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), sum(s), sum(c), sum(p), "
+            "CASE WHEN count(*) > 1 THEN array_agg(ARRAY[year, s, c, coalesce(p, 0)]::integer[]) END "
+            "FROM (SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count) AS s, sum(citation_count) AS c, "
+            "sum(pair_count) AS p FROM comention.made_part GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4) of_year "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         connection.execute("DROP TABLE comention.made_part")
     _say("counts are added up")

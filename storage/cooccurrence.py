@@ -116,10 +116,15 @@ def find_drift(database: Database, *, sample: int | None = None) -> list[Drift]:
                     FROM recount
                     GROUP BY annotator_id, drug_id, condition_id
                 ), ends AS (
-                    -- Folded totals keep the first and last year of the folded counts.
-                    SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)) AS first, max(nullif(year, 0)) AS last
-                    FROM comention.cooccurrence_count
-                    GROUP BY annotator_id, drug_id, condition_id
+                    -- Folded totals keep the first and last year of what they have by year.
+                    SELECT annotator_id, drug_id, condition_id,
+                           CASE WHEN by_year IS NULL THEN first_year
+                                ELSE (SELECT min(nullif(by_year[i][1], 0)) FROM generate_series(1, array_length(by_year, 1)) i)
+                           END AS first,
+                           CASE WHEN by_year IS NULL THEN first_year
+                                ELSE (SELECT max(nullif(by_year[i][1], 0)) FROM generate_series(1, array_length(by_year, 1)) i)
+                           END AS last
+                    FROM comention.cooccurrence_total
                 )
                 SELECT annotator_id, drug_id, condition_id, nullif(year, -1) AS year, 'sentences, citations and pairs' AS what,
                        c.counts AS counted, r.counts AS recounted

@@ -20,8 +20,9 @@ depends_on = None
 SQL = Path(__file__).parent.parent / "sql"
 CELL = "concept; 0 stands for any"
 PAIRS = "of a margin: the pairs of its citations, each citation's counted"
-DELTAS = "Changes not yet folded into the counts; appended by the transaction that makes the change."
-DELTAS_BEFORE = "Changes not yet folded into cooccurrence_count; appended by the transaction that makes the change."
+BY_YEAR = (
+    "rows of year (0 where unknown), sentences, citations, pairs, a year perhaps several times; null where all is of one year"
+)
 
 
 def _run(*parts: str) -> None:
@@ -34,6 +35,20 @@ def _run(*parts: str) -> None:
 
 def _integers(name: str, comment: str | None = None) -> sa.Column[list[int]]:
     return sa.Column(name, postgresql.ARRAY(sa.Integer()), nullable=False, comment=comment)
+
+
+def _count_columns() -> list[sa.Column[int] | sa.Column[list[int]]]:
+    return [
+        sa.Column("annotator_id", sa.SmallInteger(), nullable=False),
+        sa.Column("drug_id", sa.Integer(), nullable=False, comment=CELL),
+        sa.Column("condition_id", sa.Integer(), nullable=False, comment=CELL),
+        sa.Column("first_year", sa.SmallInteger(), nullable=True, comment="of publication; null where all are unknown"),
+        sa.Column("last_year", sa.SmallInteger(), nullable=True),
+        sa.Column("sentence_count", sa.BigInteger(), nullable=False),
+        sa.Column("citation_count", sa.BigInteger(), nullable=False),
+        sa.Column("pair_count", sa.BigInteger(), nullable=True, comment=PAIRS),
+        sa.Column("by_year", postgresql.ARRAY(sa.Integer(), dimensions=2), nullable=True, comment=BY_YEAR),
+    ]
 
 
 def upgrade() -> None:
@@ -173,37 +188,23 @@ def _create_search_tables() -> None:
 
 
 def _create_count_tables() -> None:
-    for table in ("cooccurrence_count", "cooccurrence_delta"):
-        op.add_column(table, sa.Column("pair_count", sa.BigInteger(), nullable=True, comment=PAIRS), schema="comention")
-    op.create_table_comment("cooccurrence_delta", DELTAS, existing_comment=DELTAS_BEFORE, schema="comention")
-    # A delta is told from no other: its number and the index of the numbers took time at every write.
-    op.drop_column("cooccurrence_delta", "id", schema="comention")
-    # Folding deletes what has become empty by its key. An index whose condition names the counts would make every change of
-    # a count a new entry in all indexes.
-    op.drop_index("ix_cooccurrence_count_empty", table_name="cooccurrence_count", schema="comention")
-    # Nothing is asked of it that the totals do not answer.
-    op.drop_index(
-        op.f("ix_cooccurrence_count_annotator_id_condition_id_drug_id"),
-        table_name="cooccurrence_count",
-        schema="comention",
-    )
+    for view in ("analysis.cooccurrence", "comention.cooccurrence_cell", "comention.cooccurrence_part"):
+        op.execute(f"DROP VIEW {view}")
+    op.drop_table("cooccurrence_count", schema="comention")
+    op.drop_table("cooccurrence_delta", schema="comention")
     op.create_table(
         "cooccurrence_total",
-        sa.Column("annotator_id", sa.SmallInteger(), nullable=False),
-        sa.Column("drug_id", sa.Integer(), nullable=False, comment=CELL),
-        sa.Column("condition_id", sa.Integer(), nullable=False, comment=CELL),
-        sa.Column("first_year", sa.SmallInteger(), nullable=True, comment="of publication; null where all are unknown"),
-        sa.Column("last_year", sa.SmallInteger(), nullable=True),
-        sa.Column("sentence_count", sa.BigInteger(), nullable=False),
-        sa.Column("citation_count", sa.BigInteger(), nullable=False),
-        sa.Column("pair_count", sa.BigInteger(), nullable=True, comment=PAIRS),
+        *_count_columns(),
         sa.CheckConstraint(
             "sentence_count >= 0 AND citation_count >= 0", name=op.f("ck_cooccurrence_total_not_negative")
         ),
         sa.PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", name=op.f("pk_cooccurrence_total")),
         schema="comention",
-        comment="The same over all years: what the ranking of pairs reads; the truth is this plus the deltas.",
+        comment="Pairs, their margins (one side 0) and the whole (both 0), over all years and by year; the truth is this plus "
+        "the deltas.",
     )
+    # Years of a frequent cell take some kilobytes: to pack them at every folding would take longer than to write them.
+    op.execute("ALTER TABLE comention.cooccurrence_total ALTER COLUMN by_year SET STORAGE PLAIN")
     ranking = [sa.text("citation_count DESC"), sa.text("sentence_count DESC")]
     indexes: list[tuple[str, list[str | sa.TextClause], str | None]] = [
         ("drug", ["annotator_id", "drug_id", *ranking, "condition_id"], None),
@@ -218,6 +219,21 @@ def _create_count_tables() -> None:
             unique=False,
             schema="comention",
             postgresql_where=None if where is None else sa.text(where),
+        )
+    # A delta is told from no other: a number, and an index of the numbers, would take time at every write.
+    op.create_table(
+        "cooccurrence_delta",
+        *_count_columns(),
+        schema="comention",
+        comment="Changes not yet folded into the counts; appended by the transaction that makes the change.",
+    )
+    for first, second in (("drug_id", "condition_id"), ("condition_id", "drug_id")):
+        op.create_index(
+            op.f(f"ix_cooccurrence_delta_annotator_id_{first}_{second}"),
+            "cooccurrence_delta",
+            ["annotator_id", first, second],
+            unique=False,
+            schema="comention",
         )
     op.create_table(
         "past_contribution",
@@ -266,34 +282,13 @@ def _create_count_tables() -> None:
 
 
 def downgrade() -> None:
+    _restore_counts_by_year()
     _run("0003/downgrade.sql")
     op.drop_table("promotion", schema="comention")
     op.drop_table("past_contribution", schema="comention")
     op.drop_table("cooccurrence_total", schema="comention")
-    op.create_index(
-        op.f("ix_cooccurrence_count_annotator_id_condition_id_drug_id"),
-        "cooccurrence_count",
-        ["annotator_id", "condition_id", "drug_id"],
-        unique=False,
-        schema="comention",
-    )
-    op.create_index(
-        "ix_cooccurrence_count_empty",
-        "cooccurrence_count",
-        ["annotator_id"],
-        unique=False,
-        schema="comention",
-        postgresql_where=sa.text("sentence_count = 0 AND citation_count = 0"),
-    )
-    op.add_column(
-        "cooccurrence_delta",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        schema="comention",
-    )
-    op.create_primary_key(op.f("pk_cooccurrence_delta"), "cooccurrence_delta", ["id"], schema="comention")
-    op.create_table_comment("cooccurrence_delta", DELTAS_BEFORE, existing_comment=DELTAS, schema="comention")
-    for table in ("cooccurrence_count", "cooccurrence_delta"):
-        op.drop_column(table, "pair_count", schema="comention")
+    op.drop_table("cooccurrence_delta", schema="comention")
+    _restore_deltas()
     op.drop_table("sentence_text", schema="comention")
     op.drop_table("unindexed_citation", schema="comention")
     _restore_sentences_and_mentions()
@@ -315,6 +310,69 @@ def downgrade() -> None:
         "0002/offsets.sql",
         "0002/analysis.sql",
     )
+
+
+def _count_columns_by_year() -> list[sa.Column[int]]:
+    return [
+        sa.Column("annotator_id", sa.SmallInteger(), nullable=False),
+        sa.Column("drug_id", sa.Integer(), nullable=False, comment=CELL),
+        sa.Column("condition_id", sa.Integer(), nullable=False, comment=CELL),
+        sa.Column("year", sa.SmallInteger(), nullable=False, comment="of publication; 0 where unknown"),
+        sa.Column("sentence_count", sa.BigInteger(), nullable=False),
+        sa.Column("citation_count", sa.BigInteger(), nullable=False),
+    ]
+
+
+def _restore_counts_by_year() -> None:
+    op.create_table(
+        "cooccurrence_count",
+        *_count_columns_by_year(),
+        sa.CheckConstraint(
+            "sentence_count >= 0 AND citation_count >= 0", name=op.f("ck_cooccurrence_count_not_negative")
+        ),
+        sa.PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", "year", name=op.f("pk_cooccurrence_count")),
+        schema="comention",
+        comment="Pairs, their margins (one side 0) and the whole (both 0), per year; the truth is this plus the deltas.",
+    )
+    op.execute(
+        "INSERT INTO comention.cooccurrence_count "
+        "SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count FROM comention.cooccurrence_cell "
+        "WHERE sentence_count <> 0 OR citation_count <> 0 ORDER BY 1, 2, 3, 4"
+    )
+    op.create_index(
+        op.f("ix_cooccurrence_count_annotator_id_condition_id_drug_id"),
+        "cooccurrence_count",
+        ["annotator_id", "condition_id", "drug_id"],
+        unique=False,
+        schema="comention",
+    )
+    op.create_index(
+        "ix_cooccurrence_count_empty",
+        "cooccurrence_count",
+        ["annotator_id"],
+        unique=False,
+        schema="comention",
+        postgresql_where=sa.text("sentence_count = 0 AND citation_count = 0"),
+    )
+
+
+def _restore_deltas() -> None:
+    op.create_table(
+        "cooccurrence_delta",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        *_count_columns_by_year(),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_cooccurrence_delta")),
+        schema="comention",
+        comment="Changes not yet folded into cooccurrence_count; appended by the transaction that makes the change.",
+    )
+    for first, second in (("condition_id", "drug_id"), ("drug_id", "condition_id")):
+        op.create_index(
+            op.f(f"ix_cooccurrence_delta_annotator_id_{first}_{second}"),
+            "cooccurrence_delta",
+            ["annotator_id", first, second],
+            unique=False,
+            schema="comention",
+        )
 
 
 def _restore_sentences_and_mentions() -> None:

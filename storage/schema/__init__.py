@@ -7,7 +7,7 @@ of `pmid`, and in the order citation, annotation, everything else, so that paral
 from __future__ import annotations
 
 from storage.schema.base import SCHEMA, metadata
-from storage.schema.counts import cooccurrence_count, cooccurrence_delta, cooccurrence_total, past_contribution
+from storage.schema.counts import cooccurrence_delta, cooccurrence_total, past_contribution
 from storage.schema.mentions import (
     annotation,
     annotation_exception,
@@ -45,7 +45,6 @@ __all__ = [
     "citation",
     "citation_mentions",
     "concept",
-    "cooccurrence_count",
     "cooccurrence_delta",
     "cooccurrence_total",
     "deleted_citation",

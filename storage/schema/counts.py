@@ -39,27 +39,29 @@ def _count_columns() -> list[Column[int]]:
     ]
 
 
-def _cell_columns() -> list[Column[int]]:
-    year: Column[int] = Column("year", SmallInteger, nullable=False, comment="of publication; 0 where unknown")
-    return [*_key_columns(), year, *_count_columns()]
+def _year_columns() -> list[Column[int]]:
+    return [
+        Column("first_year", SmallInteger, comment="of publication; null where all are unknown"),
+        Column("last_year", SmallInteger),
+    ]
 
 
-cooccurrence_count = Table(
-    "cooccurrence_count",
-    metadata,
-    *_cell_columns(),
-    PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id", "year"),
-    CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
-    comment="Pairs, their margins (one side 0) and the whole (both 0), per year; the truth is this plus the deltas.",
-)
+def _by_year_column() -> Column[list[int]]:
+    return Column(
+        "by_year",
+        ARRAY(Integer, dimensions=2),
+        comment="rows of year (0 where unknown), sentences, citations, pairs, a year perhaps several times; "
+        "null where all is of one year",
+    )
+
 
 cooccurrence_total = Table(
     "cooccurrence_total",
     metadata,
     *_key_columns(),
-    Column("first_year", SmallInteger, comment="of publication; null where all are unknown"),
-    Column("last_year", SmallInteger),
+    *_year_columns(),
     *_count_columns(),
+    _by_year_column(),
     PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id"),
     CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
     # In the order in which the partners of a drug and of a condition, and all pairs, are asked for.
@@ -86,13 +88,17 @@ cooccurrence_total = Table(
         text("sentence_count DESC"),
         postgresql_where=text("drug_id > 0 AND condition_id > 0"),
     ),
-    comment="The same over all years: what the ranking of pairs reads; the truth is this plus the deltas.",
+    comment="Pairs, their margins (one side 0) and the whole (both 0), over all years and by year; the truth is this plus the "
+    "deltas.",
 )
 
 cooccurrence_delta = Table(
     "cooccurrence_delta",
     metadata,
-    *_cell_columns(),
+    *_key_columns(),
+    *_year_columns(),
+    *_count_columns(),
+    _by_year_column(),
     Index(None, "annotator_id", "drug_id", "condition_id"),
     Index(None, "annotator_id", "condition_id", "drug_id"),
     comment="Changes not yet folded into the counts; appended by the transaction that makes the change.",

@@ -103,7 +103,7 @@ def test_status_says_what_is_stored_and_owed(comention: Comention, two_pairs: Pa
 def test_verify_passes_and_fails_where_a_count_is_wrong(comention: Comention, two_pairs: Path) -> None:
     comention("run", two_pairs)
     assert comention("verify").status == 0
-    comention("db", "psql", "--", "-c", "UPDATE comention.cooccurrence_count SET citation_count = citation_count + 1")
+    comention("db", "psql", "--", "-c", "UPDATE comention.cooccurrence_total SET citation_count = citation_count + 1")
     outcome = comention("verify", "--json")
     assert outcome.status == 1
     assert outcome.document["drift"]

@@ -97,7 +97,6 @@ def test_the_demo_can_be_removed_and_shows_the_same_when_it_comes_back(
         "annotation",
         "ingest_run",
         "deleted_citation",
-        "cooccurrence_count",
     ):
         assert rows(database, f"SELECT count(*) FROM comention.{table}") == [(0,)], table
     assert comention("demo").stdout == first.stdout

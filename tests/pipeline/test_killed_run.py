@@ -28,7 +28,6 @@ TABLES = (
     "annotator",
     "citation",
     "concept",
-    "cooccurrence_count",
     "cooccurrence_delta",
     "deleted_citation",
     "ingest_exception",

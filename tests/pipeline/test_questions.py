@@ -164,8 +164,8 @@ def test_maintenance_folds_what_stands_beside_the_counts(ask: Comention, filled:
         connection.execute(
             text(
                 "INSERT INTO comention.cooccurrence_delta "
-                "(annotator_id, drug_id, condition_id, year, sentence_count, citation_count) "
-                "SELECT annotator_id, drug_id, condition_id, year, sign, sign FROM comention.cooccurrence_count "
+                "(annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count) "
+                "SELECT annotator_id, drug_id, condition_id, first_year, first_year, sign, sign FROM comention.cooccurrence_total "
                 "CROSS JOIN (VALUES (1), (-1)) v (sign) WHERE drug_id > 0 AND condition_id > 0"
             )
         )
@@ -180,7 +180,7 @@ def test_maintenance_folds_what_stands_beside_the_counts(ask: Comention, filled:
 def test_a_sample_of_the_counts_is_verified(ask: Comention, filled: tuple[str, Database]) -> None:
     outcome = ask("verify", "--sample", "3")
     assert (outcome.status, outcome.stdout) == (0, "every count of the sample agrees with a recount\n")
-    change = "UPDATE comention.cooccurrence_count SET citation_count = citation_count {} 1 WHERE drug_id > 0"
+    change = "UPDATE comention.cooccurrence_total SET citation_count = citation_count {} 1 WHERE drug_id > 0"
     with filled[1].transaction() as connection:
         connection.execute(text(change.format("+")))
     try:

@@ -19,7 +19,7 @@ from comention.types import DeletedCitation
 from storage.annotations import AnnotatedCitation, list_pending, save_annotations
 from storage.annotators import promote_annotator, register_annotator
 from storage.citations import delete_citations, save_citations
-from storage.cooccurrence import find_drift, fold_counts
+from storage.cooccurrence import Drift, find_drift, fold_counts
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
 from storage.linking import Link, link_names
@@ -277,7 +277,7 @@ def test_folding_changes_no_sum_and_leaves_no_delta(database: Database) -> None:
     history.delete([1, 2])
     fold_counts(database)
     with database.transaction() as connection:
-        assert connection.execute(text("SELECT count(*) FROM comention.cooccurrence_count")).scalar_one() == 0
+        assert connection.execute(text("SELECT count(*) FROM comention.cooccurrence_total")).scalar_one() == 0
 
 
 def test_a_year_that_empties_is_the_first_or_the_last_no_more(database: Database) -> None:
@@ -326,31 +326,39 @@ def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Da
 
 def test_drift_is_found_where_somebody_tampers_with_a_count(database: Database) -> None:
     history = History(database)
-    history.save([citation(1)])
+    history.save([citation(1), citation(2, year=2010)])
     history.annotate(0)
     fold_counts(database)
-    with database.transaction() as connection:
-        connection.execute(text("UPDATE comention.cooccurrence_count SET sentence_count = sentence_count + 1"))
-    # The pair, its two margins, the whole.
-    assert len(find_drift(database)) == 4
-    assert {cell.year for cell in find_drift(database, sample=10)} == {2020}
-    with database.transaction() as connection:
-        connection.execute(text("UPDATE comention.cooccurrence_count SET sentence_count = sentence_count - 1"))
-        connection.execute(text("UPDATE comention.cooccurrence_total SET citation_count = citation_count + 1"))
-    assert len(find_drift(database)) == 4
-    assert {cell.year for cell in find_drift(database, sample=10)} == {None}
-    with database.transaction() as connection:
-        connection.execute(
-            text(
-                "UPDATE comention.cooccurrence_total SET citation_count = citation_count - 1, pair_count = pair_count + 1"
-            )
-        )
-    assert len(find_drift(database)) == 3  # margins alone have pairs
-    with database.transaction() as connection:
-        connection.execute(
-            text("UPDATE comention.cooccurrence_total SET pair_count = pair_count - 1, last_year = last_year + 1")
-        )
-    assert len(find_drift(database)) == 4
+    cells = 4  # the pair, its two margins, the whole
+
+    def drift_after(change: str) -> list[Drift]:
+        with database.transaction() as connection:
+            connection.execute(text("CREATE TABLE comention.kept AS TABLE comention.cooccurrence_total"))
+            connection.execute(text(f"UPDATE comention.cooccurrence_total SET {change}"))
+        found = find_drift(database)
+        assert {cell.drug_id for cell in find_drift(database, sample=10)} == {cell.drug_id for cell in found} - {0}
+        with database.transaction() as connection:
+            connection.execute(text("DELETE FROM comention.cooccurrence_total"))
+            connection.execute(text("INSERT INTO comention.cooccurrence_total TABLE comention.kept"))
+            connection.execute(text("DROP TABLE comention.kept"))
+        assert find_drift(database) == []
+        return found
+
+    found = drift_after("by_year[1][2] = by_year[1][2] + 1")
+    assert len(found) == cells
+    assert {cell.year for cell in found} == {2010}
+    for change in ("sentence_count = sentence_count + 1", "citation_count = citation_count + 1"):
+        found = drift_after(change)
+        assert len(found) == cells
+        assert {cell.year for cell in found} == {None}
+    assert len(drift_after("pair_count = pair_count + 1")) == cells - 1  # margins alone have pairs
+    found = drift_after("last_year = last_year + 1")
+    assert [cell.what for cell in found] == ["first and last year"] * cells
+    # Of one year: the row itself is what is counted by year.
+    history.delete([2])
+    fold_counts(database)
+    assert {cell.year for cell in drift_after("sentence_count = sentence_count + 1")} == {None, 2020}
+    assert {cell.year for cell in drift_after("first_year = 2019, last_year = 2019")} == {2019, 2020}
 
 
 def test_a_citation_that_is_tried_again_counts_once(database: Database) -> None:

@@ -2,7 +2,6 @@
 -- order; columns are appended. A view or function here is an interface.
 
 DROP VIEW analysis.evidence;
-DROP VIEW analysis.cooccurrence;
 DROP VIEW analysis.mention;
 DROP VIEW analysis.sentence;
 

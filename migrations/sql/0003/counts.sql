@@ -92,10 +92,16 @@ BEGIN
         GROUP BY p.pmid, p.annotator_id, a.counted_since, p.year
     )
     INSERT INTO comention.cooccurrence_delta
-        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
-    SELECT annotator_id, drug_id, condition_id, year, -sum(sentence_count), -sum(citation_count), -sum(pair_count)
-    FROM part
-    GROUP BY annotator_id, drug_id, condition_id, year;
+        (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year)
+    SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), -sum(s), -sum(c), -sum(p),
+           CASE WHEN count(*) > 1 THEN array_agg(ARRAY[year, -s, -c, -coalesce(p, 0)]) END
+    FROM (
+        SELECT annotator_id, drug_id, condition_id, year, sum(sentence_count)::integer AS s, sum(citation_count)::integer AS c,
+               sum(pair_count)::integer AS p
+        FROM part
+        GROUP BY annotator_id, drug_id, condition_id, year
+    ) of_year
+    GROUP BY annotator_id, drug_id, condition_id;
 END
 $$;
 
@@ -108,9 +114,13 @@ BEGIN
     SET counted_since = now()
     WHERE pmid = ANY (pmids) AND (for_annotator IS NULL OR annotator_id = for_annotator) AND counted_since < now();
     INSERT INTO comention.cooccurrence_delta
-        (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
-    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
-    FROM comention.contribution(pmids, for_annotator);
+        (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year)
+    SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), sum(sentence_count),
+           sum(citation_count), sum(pair_count),
+           CASE WHEN count(*) > 1 THEN
+               array_agg(ARRAY[year, sentence_count, citation_count, coalesce(pair_count, 0)]::integer[]) END
+    FROM comention.contribution(pmids, for_annotator)
+    GROUP BY annotator_id, drug_id, condition_id;
 END
 $$;
 
@@ -141,120 +151,116 @@ BEGIN
 END
 $$;
 
+-- The years of a cell, as rows of year, sentences, citations and pairs, with each year once, in order, and without those that
+-- have become empty; null where none is left.
+CREATE FUNCTION comention.merge_years(years integer[]) RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
+    SELECT array_agg(ARRAY[y.year, y.s, y.c, y.p]::integer[] ORDER BY y.year)
+    FROM (
+        SELECT years[i][1] AS year, sum(years[i][2]) AS s, sum(years[i][3]) AS c, sum(years[i][4]) AS p
+        FROM pg_catalog.generate_series(1, array_length(years, 1)) i
+        GROUP BY 1
+        HAVING sum(years[i][2]) <> 0 OR sum(years[i][3]) <> 0
+    ) y
+$$;
+
 -- Fold the deltas into the counts; the sum that readers see does not change. Returns how many deltas were folded.
 -- One folds at a time; another that comes meanwhile has nothing to do. Cells are looked up by their keys: a join that
--- read all of a count table for a few thousand deltas would take longer than everything else, and so would walking over all
+-- read all of the counts for a few thousand deltas would take longer than everything else, and so would walking over all
 -- partners of a drug in the index of a ranking, which the planner prefers because it needs no visit to the table.
+-- The years of the deltas are put behind those that a cell has, for readers add up the years anyhow; they are merged where a
+-- cell has collected many, and where something is taken away, so that no year stays that nothing is left of.
 CREATE OR REPLACE FUNCTION comention.fold_counts() RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_indexonlyscan = off AS $$
 DECLARE
     folded bigint;
-    annotators smallint[];
-    drugs integer[];
-    conditions integer[];
 BEGIN
     IF NOT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('comention.fold_counts')) THEN
         RETURN 0;
     END IF;
     WITH taken AS (
         DELETE FROM comention.cooccurrence_delta
-        RETURNING annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
-    ), summed AS MATERIALIZED (
-        SELECT annotator_id, drug_id, condition_id, year,
-               sum(sentence_count)::bigint AS sentence_count, sum(citation_count)::bigint AS citation_count,
-               sum(pair_count)::bigint AS pair_count
-        FROM taken
-        GROUP BY annotator_id, drug_id, condition_id, year
-        HAVING sum(sentence_count) <> 0 OR sum(citation_count) <> 0 OR sum(pair_count) <> 0
-        ORDER BY annotator_id, drug_id, condition_id, year
-    ), of_year AS MATERIALIZED (
-        SELECT annotator_id, drug_id, condition_id, year,
-               s.sentence_count AS sentence_delta, s.citation_count AS citation_delta, s.pair_count AS pair_delta,
-               s.sentence_count + coalesce(o.sentence_count, 0) AS sentence_count,
-               s.citation_count + coalesce(o.citation_count, 0) AS citation_count,
-               s.pair_count + coalesce(o.pair_count, 0) AS pair_count
-        FROM summed s
-        LEFT JOIN comention.cooccurrence_count o USING (annotator_id, drug_id, condition_id, year)
-    ), of_all AS MATERIALIZED (
-        SELECT annotator_id, drug_id, condition_id,
-               s.sentence_delta + coalesce(o.sentence_count, 0) AS sentence_count,
-               s.citation_delta + coalesce(o.citation_count, 0) AS citation_count,
-               s.pair_delta + coalesce(o.pair_count, 0) AS pair_count,
-               least(s.first_year, o.first_year) AS first_year, greatest(s.last_year, o.last_year) AS last_year,
-               o.first_year BETWEEN s.first_empty AND s.last_empty OR o.last_year BETWEEN s.first_empty AND s.last_empty AS emptied
-        FROM (
-            SELECT annotator_id, drug_id, condition_id,
-                   sum(sentence_delta)::bigint AS sentence_delta, sum(citation_delta)::bigint AS citation_delta,
-                   sum(pair_delta)::bigint AS pair_delta,
-                   min(year) FILTER (WHERE year > 0 AND sentence_count <> 0) AS first_year,
-                   max(year) FILTER (WHERE year > 0 AND sentence_count <> 0) AS last_year,
-                   min(year) FILTER (WHERE year > 0 AND sentence_count = 0) AS first_empty,
-                   max(year) FILTER (WHERE year > 0 AND sentence_count = 0) AS last_empty
-            FROM of_year
-            GROUP BY annotator_id, drug_id, condition_id
-            ORDER BY annotator_id, drug_id, condition_id
-        ) s
+        RETURNING annotator_id, drug_id, condition_id, first_year, sentence_count, citation_count, pair_count, by_year
+    ), of_year AS (
+        SELECT t.annotator_id, t.drug_id, t.condition_id,
+               CASE WHEN t.by_year IS NULL THEN coalesce(t.first_year, 0) ELSE t.by_year[i][1] END AS year,
+               sum(CASE WHEN t.by_year IS NULL THEN t.sentence_count ELSE t.by_year[i][2] END)::bigint AS s,
+               sum(CASE WHEN t.by_year IS NULL THEN t.citation_count ELSE t.by_year[i][3] END)::bigint AS c,
+               sum(CASE WHEN t.by_year IS NULL THEN t.pair_count WHEN t.pair_count IS NOT NULL THEN t.by_year[i][4] END)::bigint AS p
+        FROM taken t
+        CROSS JOIN LATERAL pg_catalog.generate_series(1, coalesce(array_length(t.by_year, 1), 1)) i
+        GROUP BY 1, 2, 3, 4
+    ), cell AS MATERIALIZED (
+        SELECT annotator_id, drug_id, condition_id, sum(s)::bigint AS s, sum(c)::bigint AS c, sum(p)::bigint AS p,
+               min(nullif(year, 0)) AS first_year, max(nullif(year, 0)) AS last_year, count(*) = 1 AS one_year,
+               bool_or(s < 0 OR c < 0) AS taking, array_agg(ARRAY[year, s, c, coalesce(p, 0)]::integer[]) AS years
+        FROM of_year
+        WHERE s <> 0 OR c <> 0 OR p <> 0
+        GROUP BY annotator_id, drug_id, condition_id
+        ORDER BY annotator_id, drug_id, condition_id
+    ), joined AS MATERIALIZED (
+        SELECT annotator_id, drug_id, condition_id, o.ctid AS place,
+               x.s + coalesce(o.sentence_count, 0) AS sentence_count, x.c + coalesce(o.citation_count, 0) AS citation_count,
+               x.p + coalesce(o.pair_count, 0) AS pair_count,
+               least(x.first_year, o.first_year) AS first_year, greatest(x.last_year, o.last_year) AS last_year,
+               x.taking OR cardinality(o.by_year) > 400 AS merging,
+               CASE WHEN x.one_year AND (o.annotator_id IS NULL
+                                         OR o.by_year IS NULL AND coalesce(o.first_year, 0) = coalesce(x.first_year, 0)) THEN NULL
+                    WHEN o.annotator_id IS NULL THEN x.years
+                    ELSE coalesce(o.by_year, ARRAY[ARRAY[coalesce(o.first_year, 0), o.sentence_count, o.citation_count,
+                                                         coalesce(o.pair_count, 0)]]::integer[]) || x.years END AS years
+        FROM cell x
         LEFT JOIN comention.cooccurrence_total o USING (annotator_id, drug_id, condition_id)
-    ), kept_by_year AS (
-        INSERT INTO comention.cooccurrence_count AS t
-            (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
-        SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
-        FROM of_year WHERE sentence_count <> 0 OR citation_count <> 0
-        ON CONFLICT (annotator_id, drug_id, condition_id, year) DO UPDATE
-            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count,
-                pair_count = EXCLUDED.pair_count
-    ), gone_by_year AS (
-        DELETE FROM comention.cooccurrence_count t
-        USING of_year s
-        WHERE s.sentence_count = 0 AND s.citation_count = 0
-          AND (t.annotator_id, t.drug_id, t.condition_id, t.year) = (s.annotator_id, s.drug_id, s.condition_id, s.year)
-    ), kept_in_all AS (
-        INSERT INTO comention.cooccurrence_total AS t
-            (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count)
-        SELECT annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count
-        FROM of_all WHERE sentence_count <> 0 OR citation_count <> 0
-        ON CONFLICT (annotator_id, drug_id, condition_id) DO UPDATE
-            SET sentence_count = EXCLUDED.sentence_count, citation_count = EXCLUDED.citation_count,
-                pair_count = EXCLUDED.pair_count, first_year = EXCLUDED.first_year, last_year = EXCLUDED.last_year
-    ), gone_in_all AS (
-        DELETE FROM comention.cooccurrence_total t
-        USING of_all s
-        WHERE s.sentence_count = 0 AND s.citation_count = 0
-          AND (t.annotator_id, t.drug_id, t.condition_id) = (s.annotator_id, s.drug_id, s.condition_id)
+    ), merged AS MATERIALIZED (
+        SELECT j.*, CASE WHEN j.merging AND j.years IS NOT NULL THEN comention.merge_years(j.years) END AS exact FROM joined j
+    ), final AS MATERIALIZED (
+        SELECT m.annotator_id, m.drug_id, m.condition_id, m.place, m.sentence_count, m.citation_count, m.pair_count,
+               CASE WHEN m.exact IS NULL THEN m.first_year ELSE coalesce(nullif(m.exact[1][1], 0), m.exact[2][1]) END AS first_year,
+               CASE WHEN m.exact IS NULL THEN m.last_year
+                    ELSE nullif(m.exact[array_length(m.exact, 1)][1], 0) END AS last_year,
+               CASE WHEN m.exact IS NULL THEN m.years WHEN array_length(m.exact, 1) > 1 THEN m.exact END AS by_year,
+               m.sentence_count = 0 AND m.citation_count = 0 AS empty
+        FROM merged m
+    ), changed AS (
+        UPDATE comention.cooccurrence_total t
+        SET first_year = f.first_year, last_year = f.last_year, sentence_count = f.sentence_count,
+            citation_count = f.citation_count, pair_count = f.pair_count, by_year = f.by_year
+        FROM final f
+        WHERE t.ctid = f.place AND NOT f.empty
+    ), gone AS (
+        DELETE FROM comention.cooccurrence_total t USING final f WHERE t.ctid = f.place AND f.empty
+    ), come AS (
+        INSERT INTO comention.cooccurrence_total
+            (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year)
+        SELECT f.annotator_id, f.drug_id, f.condition_id, f.first_year, f.last_year, f.sentence_count, f.citation_count,
+               f.pair_count, f.by_year
+        FROM final f
+        WHERE f.place IS NULL AND NOT f.empty
     )
-    SELECT (SELECT pg_catalog.count(*) FROM taken), array_agg(e.annotator_id), array_agg(e.drug_id), array_agg(e.condition_id)
-    INTO folded, annotators, drugs, conditions
-    FROM of_all e
-    WHERE e.emptied AND (e.sentence_count <> 0 OR e.citation_count <> 0);
-    -- Where the first or the last year of a cell has become empty, another is; few cells lose a year.
-    UPDATE comention.cooccurrence_total t
-    SET first_year = y.first_year, last_year = y.last_year
-    FROM unnest(annotators, drugs, conditions) e (annotator_id, drug_id, condition_id)
-    CROSS JOIN LATERAL (
-        SELECT min(v.year) AS first_year, max(v.year) AS last_year
-        FROM comention.cooccurrence_count v
-        WHERE (v.annotator_id, v.drug_id, v.condition_id) = (e.annotator_id, e.drug_id, e.condition_id) AND v.year > 0
-    ) y
-    WHERE (t.annotator_id, t.drug_id, t.condition_id) = (e.annotator_id, e.drug_id, e.condition_id);
+    SELECT pg_catalog.count(*) INTO folded FROM taken;
     RETURN folded;
 END
 $$;
 
 -- Totals and deltas, side by side: the sums of a cell's rows are its counts. Not grouped, so that a join reaches the indexes.
 CREATE VIEW comention.cooccurrence_total_part AS
-    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count, pair_count
+    SELECT annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year
     FROM comention.cooccurrence_total
     UNION ALL
-    SELECT annotator_id, drug_id, condition_id, sentence_count, citation_count, pair_count
+    SELECT annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year
     FROM comention.cooccurrence_delta;
 
+-- The same by year, 0 where it is unknown. A year may come several times.
 CREATE OR REPLACE VIEW comention.cooccurrence_part AS
-    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
-    FROM comention.cooccurrence_count
-    UNION ALL
-    SELECT annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count
-    FROM comention.cooccurrence_delta;
+    SELECT t.annotator_id, t.drug_id, t.condition_id,
+           CASE WHEN t.by_year IS NULL THEN coalesce(t.first_year, 0::smallint) ELSE t.by_year[i][1]::smallint END AS year,
+           CASE WHEN t.by_year IS NULL THEN t.sentence_count ELSE t.by_year[i][2]::bigint END AS sentence_count,
+           CASE WHEN t.by_year IS NULL THEN t.citation_count ELSE t.by_year[i][3]::bigint END AS citation_count,
+           CASE WHEN t.by_year IS NULL THEN t.pair_count
+                WHEN t.pair_count IS NOT NULL THEN t.by_year[i][4]::bigint END AS pair_count
+    FROM comention.cooccurrence_total_part t
+    CROSS JOIN LATERAL pg_catalog.generate_series(1, coalesce(array_length(t.by_year, 1), 1)) i;
 
 -- Every cell as it stands now.
 CREATE OR REPLACE VIEW comention.cooccurrence_cell AS

@@ -17,14 +17,13 @@ INSERT INTO comention.unindexed_citation (pmid) SELECT pmid FROM comention.citat
 INSERT INTO comention.promotion (annotator_id, promoted_at)
 SELECT id, registered_at FROM comention.annotator WHERE promoted;
 
--- How many pairs a drug and a condition have was not counted before.
-INSERT INTO comention.cooccurrence_delta (annotator_id, drug_id, condition_id, year, sentence_count, citation_count, pair_count)
-SELECT annotator_id, drug_id, condition_id, year, 0, 0, pair_count
-FROM comention.contribution(ARRAY(SELECT pmid FROM comention.citation), NULL)
-WHERE pair_count > 0;
-
+-- Counted anew: how many pairs a drug and a condition have was not counted before.
 INSERT INTO comention.cooccurrence_total
-    (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count)
-SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), sum(sentence_count), sum(citation_count)
-FROM comention.cooccurrence_count
-GROUP BY annotator_id, drug_id, condition_id;
+    (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year)
+SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)), max(nullif(year, 0)), sum(sentence_count), sum(citation_count),
+       sum(pair_count),
+       CASE WHEN count(*) > 1 THEN
+           array_agg(ARRAY[year, sentence_count, citation_count, coalesce(pair_count, 0)]::integer[] ORDER BY year) END
+FROM comention.contribution(ARRAY(SELECT pmid FROM comention.citation), NULL)
+GROUP BY annotator_id, drug_id, condition_id
+ORDER BY annotator_id, drug_id, condition_id;

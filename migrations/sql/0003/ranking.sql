@@ -45,7 +45,7 @@ BEGIN
                 FROM comention.cooccurrence_total t
                 WHERE t.annotator_id = a AND t.drug_id = of_drug AND t.condition_id = of_condition
                 UNION ALL
-                SELECT x.sentence_count, x.citation_count, nullif(x.year, 0), nullif(x.year, 0)
+                SELECT x.sentence_count, x.citation_count, x.first_year, x.last_year
                 FROM comention.cooccurrence_delta x
                 WHERE x.annotator_id = a AND x.drug_id = of_drug AND x.condition_id = of_condition
             ) p
@@ -73,7 +73,7 @@ BEGIN
         RETURN QUERY
         WITH moved AS MATERIALIZED (
             SELECT x.condition_id, sum(x.sentence_count)::bigint AS s, sum(x.citation_count)::bigint AS c, bool_or(x.sentence_count < 0) AS taken,
-                   min(nullif(x.year, 0)) AS first, max(nullif(x.year, 0)) AS last
+                   min(x.first_year) AS first, max(x.last_year) AS last
             FROM comention.cooccurrence_delta x
             WHERE x.annotator_id = a AND x.drug_id = of_drug AND x.condition_id > 0
             GROUP BY x.condition_id
@@ -112,7 +112,7 @@ BEGIN
         RETURN QUERY
         WITH moved AS MATERIALIZED (
             SELECT x.drug_id, sum(x.sentence_count)::bigint AS s, sum(x.citation_count)::bigint AS c, bool_or(x.sentence_count < 0) AS taken,
-                   min(nullif(x.year, 0)) AS first, max(nullif(x.year, 0)) AS last
+                   min(x.first_year) AS first, max(x.last_year) AS last
             FROM comention.cooccurrence_delta x
             WHERE x.annotator_id = a AND x.condition_id = of_condition AND x.drug_id > 0
             GROUP BY x.drug_id
@@ -151,7 +151,7 @@ BEGIN
         RETURN QUERY
         WITH moved AS MATERIALIZED (
             SELECT x.drug_id, x.condition_id, sum(x.sentence_count)::bigint AS s, sum(x.citation_count)::bigint AS c,
-                   bool_or(x.sentence_count < 0) AS taken, min(nullif(x.year, 0)) AS first, max(nullif(x.year, 0)) AS last
+                   bool_or(x.sentence_count < 0) AS taken, min(x.first_year) AS first, max(x.last_year) AS last
             FROM comention.cooccurrence_delta x
             WHERE x.annotator_id = a AND x.condition_id > 0 AND x.drug_id > 0
             GROUP BY x.drug_id, x.condition_id
@@ -207,14 +207,15 @@ LANGUAGE sql STABLE ROWS 20 SET search_path = '' AS $$
         GROUP BY p.drug_id, p.condition_id, p.year
         UNION ALL
         SELECT p.drug_id, p.condition_id, p.year, sum(p.sentence_count), sum(p.citation_count)
-        FROM (
-            SELECT t.drug_id AS partner FROM comention.cooccurrence_total_part t
-            WHERE t.annotator_id = a AND t.condition_id = of_condition AND of_drug IS NULL AND t.drug_id > 0
-            UNION SELECT of_drug WHERE of_drug IS NOT NULL AND of_condition IS NOT NULL
-        ) w
-        JOIN comention.cooccurrence_part p
-            ON p.annotator_id = a AND p.drug_id = w.partner AND p.condition_id = of_condition
-           AND p.year BETWEEN from_year AND to_year
+        FROM comention.cooccurrence_part p
+        WHERE p.annotator_id = a AND p.condition_id = of_condition AND p.drug_id > 0 AND of_drug IS NULL
+          AND p.year BETWEEN from_year AND to_year
+        GROUP BY p.drug_id, p.condition_id, p.year
+        UNION ALL
+        SELECT p.drug_id, p.condition_id, p.year, sum(p.sentence_count), sum(p.citation_count)
+        FROM comention.cooccurrence_part p
+        WHERE p.annotator_id = a AND p.drug_id = of_drug AND p.condition_id = of_condition
+          AND p.year BETWEEN from_year AND to_year
         GROUP BY p.drug_id, p.condition_id, p.year
     ) cell
     GROUP BY cell.drug_id, cell.condition_id
