@@ -129,7 +129,7 @@ def test_search_finds_what_a_scan_finds(
     assert found == expected
 
 
-def test_search_reads_blocks_of_all_sizes_and_then_everything(corpus: Database) -> None:
+def test_pages_of_search_lie_side_by_side(corpus: Database) -> None:
     every = rows(
         corpus,
         "SELECT sentence_id FROM analysis.sentence WHERE to_tsvector('english', text) @@ to_tsquery('english', 'nausea') "
