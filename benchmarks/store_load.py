@@ -102,10 +102,10 @@ def check_load(database: Database, corpus: Corpus) -> None:
                 "WHERE (s.start_char >= x.start_char AND s.end_char <= x.end_char AND x.end_char <= length(c.text)) "
                 "IS NOT TRUE LIMIT 1"
             ),
-            "a text of search is not its sentence": (
+            "the words that search reads are not its sentence's": (
                 "SELECT t.pmid FROM comention.sentence_text t LEFT JOIN comention.sentence s USING (pmid, ordinal) "
-                "LEFT JOIN comention.citation c USING (pmid) WHERE t.pmid % 50 = 0 AND "
-                "t.text IS DISTINCT FROM substr(c.text, s.start_char + 1, s.end_char - s.start_char) LIMIT 1"
+                "LEFT JOIN comention.citation c USING (pmid) WHERE t.pmid % 50 = 0 AND t.document IS DISTINCT FROM "
+                "to_tsvector('english', substr(c.text, s.start_char + 1, s.end_char - s.start_char)) LIMIT 1"
             ),
             "a mention is not the slice of its sentence": (
                 "SELECT m.pmid FROM comention.citation_mentions m "
@@ -211,19 +211,19 @@ def _load_part(part: Part) -> None:
         if part.owed:
             _copy(connection, "unindexed_citation", "pmid", (f"{pmid}\n" for pmid in batch.pmids))
             return
-        texts = batch.texts
-        _copy(
-            connection,
-            "sentence_text",
-            "pmid, ordinal, text",
-            (
-                f"{line[0]}\t{line[1]}\t{texts[place][line[3] : line[4]]}\n"
-                for line, place in zip(sentences, batch.sentence_of.tolist(), strict=True)
-            ),
+        # Nothing is known of the tables yet, and each sentence is looked up by its key.
+        connection.execute("SET LOCAL enable_hashjoin = off")
+        connection.execute("SET LOCAL enable_mergejoin = off")
+        connection.execute(
+            "INSERT INTO comention.sentence_text (pmid, ordinal, document) SELECT s.pmid, s.ordinal, "
+            "to_tsvector('english', substr(c.text, s.start_char + 1, s.end_char - s.start_char)) "
+            "FROM comention.citation c JOIN comention.sentence s USING (pmid) WHERE c.pmid = ANY (%s) "
+            "ORDER BY s.pmid, s.ordinal",
+            [batch.pmids],
         )
         annotator = _STARTED["annotator"]
         ledger, lists = [], []
-        sizes = np.bincount(batch.sentence_of, minlength=len(texts)).tolist()
+        sizes = np.bincount(batch.sentence_of, minlength=len(batch.texts)).tolist()
         for place, (size, found) in enumerate(zip(sizes, mentions_of(corpus, batch), strict=True)):
             pmid = batch.pmids[place]
             ledger.append(f"{pmid}\t{annotator}\t\\\\x{batch.hash_of(place).hex()}\tdone\t{size}\t{len(found[0])}\n")

@@ -166,7 +166,7 @@ def _create_search_tables() -> None:
         "sentence_text",
         sa.Column("pmid", sa.Integer(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("document", postgresql.TSVECTOR(), nullable=False),
         sa.ForeignKeyConstraint(
             ["pmid", "ordinal"],
             ["comention.sentence.pmid", "comention.sentence.ordinal"],
@@ -175,15 +175,17 @@ def _create_search_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("pmid", "ordinal", name=op.f("pk_sentence_text")),
         schema="comention",
-        comment="What full-text search reads: filled from the citations' texts behind the writers, which need not wait for it.",
+        comment="What full-text search reads: the words of each sentence with their places. Filled from the citations' texts "
+        "behind the writers, which need not wait for it.",
     )
     op.create_index(
         "ix_sentence_text_document",
         "sentence_text",
-        [sa.text("comention.search_document(pmid, text)")],
+        ["document", sa.text("comention.search_blocks(pmid)")],
         unique=False,
         schema="comention",
         postgresql_using="gin",
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
     )
 
 
@@ -298,10 +300,10 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_annotation_annotator_id_counted_since"), table_name="annotation", schema="comention")
     op.drop_column("annotation", "counted_since", schema="comention")
     op.execute("DROP FUNCTION comention.refuse_wrong_mentions()")
-    op.execute("DROP FUNCTION comention.refuse_wrong_sentence_texts()")
+    op.execute("DROP FUNCTION comention.fill_sentence_text()")
     op.execute("DROP FUNCTION comention.refuse_text_change_under_sentences() CASCADE")
     op.execute("DROP FUNCTION comention.mention_keys(integer, integer[])")
-    op.execute("DROP FUNCTION comention.search_document(integer, text)")
+    op.execute("DROP FUNCTION comention.search_blocks(integer)")
     _run(
         "0001/offsets.sql",
         "0001/ledger.sql",

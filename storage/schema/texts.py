@@ -23,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 from storage.schema.base import metadata
 
@@ -226,13 +226,16 @@ sentence_text = Table(
     metadata,
     Column("pmid", Integer, nullable=False),
     Column("ordinal", Integer, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("document", TSVECTOR, nullable=False),
     PrimaryKeyConstraint("pmid", "ordinal"),
     ForeignKeyConstraint(["pmid", "ordinal"], [sentence.c.pmid, sentence.c.ordinal], ondelete="CASCADE"),
     Index(
         "ix_sentence_text_document",
-        text("comention.search_document(pmid, text)"),
+        "document",
+        text("comention.search_blocks(pmid)"),
         postgresql_using="gin",
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
     ),
-    comment="What full-text search reads: filled from the citations' texts behind the writers, which need not wait for it.",
+    comment="What full-text search reads: the words of each sentence with their places. Filled from the citations' texts "
+    "behind the writers, which need not wait for it.",
 )

@@ -57,7 +57,7 @@ def annotated(database: Database) -> Database:
             "the mentions are not in order, or one is there twice",
         ),
         ("DELETE FROM comention.name", 'the name ".*" cannot go while mentions have it'),
-        ("INSERT INTO comention.sentence_text VALUES (7, 0, 'Something else.')", "is not the slice"),
+        ("INSERT INTO comention.sentence_text VALUES (7, 77)", "document"),
         ("UPDATE comention.citation SET text = 'x' || text", "cannot change while it has sentences"),
     ],
 )

@@ -309,11 +309,10 @@ BEGIN
     IF taken IS NULL THEN
         RETURN 0;
     END IF;
-    INSERT INTO comention.sentence_text (pmid, ordinal, text)
-    SELECT s.pmid, s.ordinal, pg_catalog.substr(c.text, s.start_char + 1, s.end_char - s.start_char)
-    FROM comention.citation c
-    JOIN comention.sentence s USING (pmid)
-    WHERE c.pmid = ANY (taken)
+    INSERT INTO comention.sentence_text (pmid, ordinal)
+    SELECT s.pmid, s.ordinal
+    FROM comention.sentence s
+    WHERE s.pmid = ANY (taken)
     ORDER BY s.pmid, s.ordinal
     ON CONFLICT DO NOTHING;
     RETURN cardinality(taken);

@@ -10,8 +10,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT name_ids || (-1 - (pmid >> 12))
 $$;
 
--- The same for words: blocks of 2,048 PMIDs, as a lexeme that no text has.
-CREATE FUNCTION comention.search_document(pmid integer, sentence text) RETURNS tsvector
+-- The blocks that a citation lies in for full-text search, of 1,024, 16,384 and 262,144 PMIDs; the last two bits tell which.
+CREATE FUNCTION comention.search_blocks(pmid integer) RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT to_tsvector('pg_catalog.english', sentence) || array_to_tsvector(ARRAY['#' || (pmid >> 11)])
+    SELECT ARRAY[pmid >> 10 << 2, pmid >> 14 << 2 | 1, pmid >> 18 << 2 | 2]
 $$;

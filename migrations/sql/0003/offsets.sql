@@ -117,27 +117,19 @@ $$;
 CREATE TRIGGER mention_has_name BEFORE DELETE ON comention.name
     FOR EACH ROW EXECUTE FUNCTION comention.refuse_name_loss();
 
--- A sentence that full-text search finds is the one that stands in the citation.
-CREATE FUNCTION comention.refuse_wrong_sentence_texts() RETURNS trigger
+-- What full-text search knows of a sentence is made of the words that stand in the citation, whoever writes.
+CREATE FUNCTION comention.fill_sentence_text() RETURNS trigger
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-DECLARE
-    wrong record;
 BEGIN
-    SELECT t.pmid, t.ordinal INTO wrong
-    FROM new_rows t
-    JOIN comention.sentence s USING (pmid, ordinal)
-    JOIN comention.citation c USING (pmid)
-    WHERE t.text IS DISTINCT FROM pg_catalog.substr(c.text, s.start_char + 1, s.end_char - s.start_char)
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'the text of sentence % of PMID % is not the slice of its citation''s text',
-            wrong.ordinal, wrong.pmid USING ERRCODE = 'check_violation', CONSTRAINT = 'sentence_text_is_slice';
-    END IF;
-    RETURN NULL;
+    NEW.document := (
+        SELECT to_tsvector('pg_catalog.english', pg_catalog.substr(c.text, s.start_char + 1, s.end_char - s.start_char))
+        FROM comention.sentence s
+        JOIN comention.citation c USING (pmid)
+        WHERE s.pmid = NEW.pmid AND s.ordinal = NEW.ordinal
+    );
+    RETURN NEW;
 END
 $$;
 
-CREATE TRIGGER sentence_text_is_slice_on_insert AFTER INSERT ON comention.sentence_text
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION comention.refuse_wrong_sentence_texts();
-CREATE TRIGGER sentence_text_is_slice_on_update AFTER UPDATE ON comention.sentence_text
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION comention.refuse_wrong_sentence_texts();
+CREATE TRIGGER sentence_text_of_citation BEFORE INSERT OR UPDATE ON comention.sentence_text
+    FOR EACH ROW EXECUTE FUNCTION comention.fill_sentence_text();

@@ -114,7 +114,9 @@ $$;
 COMMENT ON FUNCTION analysis.evidence(text, text, integer, integer, integer, text, text, real, bigint) IS
     'The sentences that mention a drug and a condition, by any spelling or CURIE, highest PMID first, with all spans of the two in each: starts and ends go in step and count code points of the sentence from 0. score is the lower of the two best; the next page comes with the last sentence_id as before_sentence_id';
 
--- Sentences by their words, highest PMID first: the newest blocks of PMIDs, then ever more, then all that is left.
+-- Sentences by their words, highest PMID first: the newest blocks of PMIDs, then as many as should hold what is missing. To read
+-- more than that costs most where a phrase is asked for, for each sentence that has its words must be looked at. The blocks are
+-- a condition of their own, beside the words: so the index leaps over what lies outside of either.
 CREATE FUNCTION analysis.search_sentences(
     query text, max_rows integer DEFAULT 20, from_year integer DEFAULT NULL, to_year integer DEFAULT NULL,
     section text DEFAULT NULL, publication_type text DEFAULT NULL, before_sentence_id bigint DEFAULT NULL
@@ -123,18 +125,20 @@ RETURNS TABLE (
     sentence_id bigint, pmid integer, text text, section_label text, year integer, title text, journal text, retracted boolean
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
-SET max_parallel_workers_per_gather = 0 AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     wanted CONSTANT tsquery := websearch_to_tsquery('pg_catalog.english', $1);
     before_pmid CONSTANT integer := coalesce($7 / 100000, 2147483647);
+    filtered CONSTANT boolean := $3 IS NOT NULL OR $4 IS NOT NULL OR $5 IS NOT NULL OR $6 IS NOT NULL;
     highest integer;
     lowest integer;
     top integer;
     bottom integer;
+    -- Blocks of 1,024 PMIDs that are read next; the keys of those, or of the blocks of the next size that they lie in.
     blocks integer := 1;
-    within tsquery;
-    filtered CONSTANT boolean := $3 IS NOT NULL OR $4 IS NOT NULL OR $5 IS NOT NULL OR $6 IS NOT NULL;
+    size integer;
+    within integer[];
     missing integer := $2;
     got integer;
     found integer := 0;
@@ -143,29 +147,39 @@ BEGIN
     IF numnode(wanted) = 0 THEN
         RETURN;
     END IF;
-    SELECT max(t.pmid) >> 11, min(t.pmid) >> 11 INTO highest, lowest FROM comention.sentence_text t;
-    top := least(highest, before_pmid >> 11);
+    SELECT max(t.pmid) >> 10, min(t.pmid) >> 10 INTO highest, lowest FROM comention.sentence_text t;
+    top := least(highest, before_pmid >> 10);
     WHILE missing > 0 AND top >= lowest LOOP
-        bottom := greatest(lowest, top - blocks + 1);
-        IF blocks > 16 THEN
+        IF blocks > 4096 OR blocks > (highest - lowest) / 2 THEN
             bottom := lowest;
-            within := wanted;
+            within := NULL;
         ELSE
-            SELECT wanted && pg_catalog.string_agg('''#' || b || '''', ' | ')::tsquery INTO within
-            FROM pg_catalog.generate_series(bottom, top) b;
+            size := CASE WHEN blocks <= 16 THEN 0 WHEN blocks <= 256 THEN 1 ELSE 2 END;
+            bottom := greatest(lowest, (top - blocks + 1) >> 4 * size << 4 * size);
+            within := ARRAY(
+                SELECT b << 2 | size FROM pg_catalog.generate_series(bottom >> 4 * size, top >> 4 * size) b
+            );
         END IF;
         RETURN QUERY
-        SELECT t.pmid::bigint * 100000 + t.ordinal, t.pmid, t.text, x.label, extract(year FROM c.published_on)::integer,
-               pg_catalog.substr(c.text, 1, c.title_length), coalesce(c.journal ->> 'title', c.journal ->> 'abbreviation'),
-               c.retracted
+        SELECT t.pmid::bigint * 100000 + t.ordinal, t.pmid,
+               pg_catalog.substr(c.text, s.start_char + 1, s.end_char - s.start_char),
+               x.label, extract(year FROM c.published_on)::integer, pg_catalog.substr(c.text, 1, c.title_length),
+               coalesce(c.journal ->> 'title', c.journal ->> 'abbreviation'), c.retracted
         FROM (
             -- Only the last are looked up further, unless what they are asked for stands elsewhere.
-            SELECT o.pmid, o.ordinal, o.text
-            FROM comention.sentence_text o
-            WHERE comention.search_document(o.pmid, o.text) @@ within
-              AND o.pmid >> 11 BETWEEN bottom AND top
-              AND ($7 IS NULL OR o.pmid::bigint * 100000 + o.ordinal < $7)
-            ORDER BY o.pmid DESC, o.ordinal DESC
+            SELECT f.pmid, f.ordinal
+            FROM (
+                SELECT o.pmid, o.ordinal
+                FROM comention.sentence_text o
+                WHERE o.document @@ wanted AND comention.search_blocks(o.pmid) && within AND within IS NOT NULL
+                UNION ALL
+                SELECT o.pmid, o.ordinal
+                FROM comention.sentence_text o
+                WHERE o.document @@ wanted AND within IS NULL
+            ) f
+            WHERE f.pmid >> 10 BETWEEN bottom AND top
+              AND ($7 IS NULL OR f.pmid::bigint * 100000 + f.ordinal < $7)
+            ORDER BY f.pmid DESC, f.ordinal DESC
             LIMIT CASE WHEN NOT filtered THEN missing END
         ) t
         JOIN comention.citation c ON c.pmid = t.pmid
@@ -179,10 +193,10 @@ BEGIN
         LIMIT missing;
         GET DIAGNOSTICS got = ROW_COUNT;
         missing := missing - got;
-        -- As many blocks as should hold half as many again as are missing, as if they were spread evenly.
+        -- Half as many again as should hold what is missing, as if it were spread evenly.
         read_blocks := read_blocks + top - bottom + 1;
         found := found + got;
-        blocks := CASE WHEN found = 0 THEN 8 * blocks ELSE ceil(1.5 * missing * read_blocks / found) END;
+        blocks := CASE WHEN found = 0 THEN 16 * blocks ELSE ceil(1.5 * missing * read_blocks / found) END;
         top := bottom - 1;
     END LOOP;
 END
