@@ -19,8 +19,8 @@ from tests.chaos.outcome import Outcome, same
 from tests.chaos.site import Mark
 
 DISK = 640 * 2**20
-ROOM = 12 * 2**20
-"""What is left free when the work begins: less than the corpus takes."""
+ROOM = 2_000
+"""Bytes a citation of the corpus that are left free when the work begins: less than it takes."""
 RESUME_SECONDS = 60.0
 SAID = "has no room left on its disk"
 FAULT = "disk of Postgres full"
@@ -51,7 +51,7 @@ def _measure(ground: Ground, postgres: EmbeddedPostgres, disk: Path, expected: d
         site.wait_ready()
         ballast = disk / "ballast"
         with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - ROOM)
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - ROOM * ground.scale.citations)
         site.hand_in(0.8)
         site.wait(lambda: site.said(SAID) > 0, "a worker's word of the full disk", 240)
         ballast.unlink()

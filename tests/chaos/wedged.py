@@ -31,7 +31,7 @@ def stop_workers(ground: Ground) -> Outcome:
 
         child = _stop_at_work(site, annotator, "annotation_claim", hand_in=(0.1, 0.4))
         replaced = site.wait(
-            lambda: annotator.child() not in (child, None) and annotator.service.log.count("ready.") == 2,
+            lambda: annotator.child() not in (child, None) and annotator.service.log.count("ready.") >= 2,
             "the stopped worker replaced",
             scale.silence + 2 * LIMIT_SECONDS,
         )
@@ -66,13 +66,13 @@ def _stop_at_work(
 ) -> int:
     """Stop the process below a supervisor when it has something in hand; return its process id.
 
-    A share of the corpus is handed in for that, bit by bit, for others may be faster: a bit whenever all is done.
+    A share of the corpus is handed in for that, bit by bit, for others may be faster: a bit whenever all but one is done.
     """
     handed_in, up_to = hand_in
 
     def is_at_work() -> bool:
         nonlocal handed_in
-        if site.is_done() and handed_in < up_to:
+        if handed_in < up_to and site.share_done(handed_in - STEP)():
             handed_in = min(handed_in + STEP, up_to)
             site.hand_in(handed_in)
         return site.holds_work(post.child(), table)
