@@ -21,6 +21,7 @@ import pytest
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import upgrade
+from tests.forked import Commands
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = ROOT / "tests" / "plugins"
@@ -153,12 +154,35 @@ def run_command(*arguments: str | Path, timeout: float = 120, **settings: str) -
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """What runs commands in forks."""
+    with (
+        tempfile.TemporaryDirectory(prefix="comention-test-") as folder,
+        Commands(Path(folder), command_environment()) as started,
+    ):
+        yield started
+
+
 @pytest.fixture
-def comention(database_address: str) -> Comention:
-    """The command line on this test's database."""
+def comention(database_address: str, commands: Commands) -> Comention:
+    """The command line on this test's database, each command in a process of its own.
+
+    Where more than comention's own settings are set, Python starts anew, as it reads some of the rest when it does.
+    """
 
     def run(*arguments: str | Path, **settings: str) -> Outcome:
-        return run_command(*arguments, **{"COMENTION_DATABASE__URL": database_address, **settings})
+        settings = {"COMENTION_DATABASE__URL": database_address, **settings}
+        if not all(name.startswith("COMENTION_") for name in settings):
+            return run_command(*arguments, **settings)
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            environment = command_environment(**settings)
+            status = commands.run([*map(str, arguments)], environment, output.fileno(), errors.fileno(), timeout=120)
+            written = []
+            for file in (output, errors):
+                file.seek(0)
+                written.append(file.read().decode())
+        return Outcome(status, *written)
 
     return run
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import sys
 import warnings
 from typing import Any
 
@@ -34,19 +36,19 @@ def run_worker(app_module: str, signs: SignWriter, *, node: str, queues: str, co
     signals.task_received.connect(taken)
     signals.task_prerun.connect(begun)
     signals.task_postrun.connect(ended)
-    app.worker_main(
-        [
-            "--quiet",
-            "worker",
-            "--loglevel=INFO",
-            "--pool=threads",
-            f"--queues={queues}",
-            f"--concurrency={concurrency}",
-            f"--hostname={node}",
-            "--without-gossip",
-            "--without-mingle",
-        ]
+    # Not `app.worker_main`: it imports Celery's whole command line, a shell among it.
+    worker = app.Worker(
+        quiet=True,
+        loglevel=logging.INFO,
+        pool="threads",
+        queues=queues.split(","),
+        concurrency=concurrency,
+        hostname=node,
+        without_gossip=True,
+        without_mingle=True,
     )
+    worker.start()
+    sys.exit(worker.exitcode)
 
 
 def run_beat(app_module: str, signs: SignWriter) -> None:

@@ -12,7 +12,6 @@ import click
 
 from comention.errors import ComentionError
 from comention.settings import Settings
-from pipeline.observability.logs import configure, secrets_of
 from pipeline.overview.queue_depths import QueueDepths
 from pipeline.processes.health import health_file
 from pipeline.processes.servers import open_servers
@@ -55,6 +54,8 @@ def _sayer(settings: Settings) -> Callable[[str], None]:
     """Return what writes a line of the supervisor's own: for people, or as JSON where that is asked for."""
     if settings.log.format != "json":
         return lambda line: click.echo(f"comention: {line}", err=True)
+    from pipeline.observability.logs import configure, secrets_of
+
     configure(settings.log, secrets=secrets_of(settings))
     return logging.getLogger("comention.supervisor").info
 

@@ -19,8 +19,8 @@ from tests.chaos.outcome import Outcome, same
 from tests.chaos.site import Mark
 
 DISK = 640 * 2**20
-ROOM = 12 * 2**20
-"""What is left free when the work begins: less than the corpus takes."""
+ROOM = 2_000
+"""Bytes a citation of the corpus that are left free when the work begins: less than it takes."""
 RESUME_SECONDS = 60.0
 SAID = "has no room left on its disk"
 FAULT = "disk of Postgres full"
@@ -51,14 +51,14 @@ def _measure(ground: Ground, postgres: EmbeddedPostgres, disk: Path, expected: d
         site.wait_ready()
         ballast = disk / "ballast"
         with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - ROOM)
-        site.hand_in()
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - ROOM * ground.scale.citations)
+        site.hand_in(0.8)
         site.wait(lambda: site.said(SAID) > 0, "a worker's word of the full disk", 240)
         ballast.unlink()
         emptied_at = time.monotonic()
         if not postgres.is_running():  # it was tried too often meanwhile, and is left to whoever makes room
             postgres.start()
-        site.wait(lambda: marks.append(site.mark()) is None, "an answer of Postgres", 120)
+        site.wait(lambda: marks.append(site.mark(hand_in=1.0)) is None, "an answer of Postgres", 120)
         site.wait(lambda: site.gets_on(marks[-1]), "work when there was room", 240)
         resumed = time.monotonic() - emptied_at
         site.finish()

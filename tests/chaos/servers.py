@@ -22,15 +22,13 @@ def lose_redis(ground: Ground) -> Outcome:
     with ground.site("redis") as site:
         _start(site)
         site.wait(site.share_done(0.15), "a part annotated", 120)
-        site.hand_in(0.6)
-        mark = site.mark()
+        mark = site.mark(hand_in=0.6)
         site.redis.flushall()
         flushed = site.wait(lambda: site.gets_on(mark), "work after FLUSHALL", 180)
         site.wait(site.share_done(0.3), "more annotated", 120)
         site.stop_broker()
         time.sleep(scale.redis_away)
-        site.hand_in()  # its message finds nobody
-        mark = site.mark()
+        mark = site.mark(hand_in=1.0)  # its message finds nobody
         site.start_broker()
         started = site.wait(lambda: site.gets_on(mark), "work after Redis came back", 180)
         site.finish()
@@ -51,13 +49,12 @@ def lose_postgres(ground: Ground) -> Outcome:
     expected = ground.expected()
     with ground.site("postgres-killed") as site:
         _start(site)
-        site.hand_in()
         site.wait(site.share_done(0.15), "a part annotated", 120)
-        mark = site.mark()
+        mark = site.mark(hand_in=0.7)
         ground.kill_postgres()
         killed = site.wait(lambda: site.gets_on(mark), "work after kill -9 of Postgres", 180)
         site.wait(site.share_done(0.5), "more annotated", 120)
-        mark = site.mark()
+        mark = site.mark(hand_in=1.0)
         with site.database.autocommit() as connection:
             ended = connection.execute(
                 text(

@@ -187,19 +187,31 @@ class Site:
         held = "lease IS NOT NULL AND leased_until > clock_timestamp() AND worker LIKE :worker"
         return pid is not None and self.count(table, held, worker=f"comention % {pid} %") > 0
 
-    def mark(self) -> Mark:
-        """Note how far the work is."""
+    def mark(self, *, hand_in: float) -> Mark:
+        """Hand in what is missing of a share of the corpus, so that work remains, and note how far the work is.
+
+        Raises:
+            AssertionError: there is nothing left that somebody could get on with.
+        """
+        self.hand_in(hand_in)
+        mark = self._look()
+        assert mark.annotated + mark.in_hand < self._handed_in, (
+            f"nothing is left to do at {mark}: no fault can be tried"
+        )
+        return mark
+
+    def gets_on(self, mark: Mark) -> bool:
+        """Whether more has been done since than what was in hand then: of annotating, and of fetching where that was owed."""
+        now = self._look()
+        return now.annotated > mark.annotated + mark.in_hand and (now.fetched > mark.fetched or not mark.left)
+
+    def _look(self) -> Mark:
         return Mark(
             annotated=self.count("annotation"),
             in_hand=self.count("annotation_claim", "leased_until > clock_timestamp()"),
             fetched=self.count("citation"),
             left=self.count("fetch_batch", "status = 'waiting'"),
         )
-
-    def gets_on(self, mark: Mark) -> bool:
-        """Whether more has been done since than what was in hand then: of annotating, and of fetching where that was owed."""
-        now = self.mark()
-        return now.annotated > mark.annotated + mark.in_hand and (now.fetched > mark.fetched or not mark.left)
 
     def is_done(self) -> bool:
         """Whether all that was handed in is fetched and annotated, and nothing in hand."""

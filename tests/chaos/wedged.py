@@ -13,6 +13,8 @@ from tests.chaos.ground import Ground
 from tests.chaos.outcome import Outcome, same
 from tests.chaos.site import Post, Site, is_gone, send
 
+STEP = 0.05
+"""The share of the corpus that is handed in at once while a worker is to be met at work."""
 LIMIT_SECONDS = 90.0
 """Within which, after a lease or a supervisor's patience has run out, the work is done or the worker replaced."""
 
@@ -27,19 +29,18 @@ def stop_workers(ground: Ground) -> Outcome:
         fetcher, annotator = site.workers("fetch", "annotate")
         site.wait_ready()
 
-        site.hand_in(0.4)
-        child = _stop_at_work(site, annotator, "annotation_claim")
+        child = _stop_at_work(site, annotator, "annotation_claim", hand_in=(0.1, 0.4))
         replaced = site.wait(
-            lambda: annotator.child() not in (child, None) and annotator.service.log.count("ready.") == 2,
+            lambda: annotator.child() not in (child, None) and annotator.service.log.count("ready.") >= 2,
             "the stopped worker replaced",
             scale.silence + 2 * LIMIT_SECONDS,
         )
 
-        site.hand_in()
         stopped_at = time.monotonic()
-        fetching = _stop_at_work(site, fetcher, "fetch_batch", with_supervisor=True)
+        fetching = _stop_at_work(site, fetcher, "fetch_batch", hand_in=(0.4, 0.7), with_supervisor=True)
         batches = _batches_of(site, fetching)
-        annotating = _stop_at_work(site, annotator, "annotation_claim", with_supervisor=True)
+        annotating = _stop_at_work(site, annotator, "annotation_claim", hand_in=(0.7, 1.0), with_supervisor=True)
+        site.hand_in()
         pmids = _claims_of(site, annotating)
         site.wait(_is_taken_over(site, pmids, batches), "their work done by others", scale.lease + 2 * LIMIT_SECONDS)
         taken_over = time.monotonic() - stopped_at
@@ -60,10 +61,25 @@ def stop_workers(ground: Ground) -> Outcome:
     )
 
 
-def _stop_at_work(site: Site, post: Post, table: str, *, with_supervisor: bool = False) -> int:
-    """Stop the process below a supervisor when it has something in hand; return its process id."""
+def _stop_at_work(
+    site: Site, post: Post, table: str, *, hand_in: tuple[float, float], with_supervisor: bool = False
+) -> int:
+    """Stop the process below a supervisor when it has something in hand; return its process id.
+
+    A share of the corpus is handed in for that, bit by bit, for others may be faster: a bit whenever all but one is done.
+    """
+    handed_in, up_to = hand_in
+
+    def is_at_work() -> bool:
+        nonlocal handed_in
+        if handed_in < up_to and site.share_done(handed_in - STEP)():
+            handed_in = min(handed_in + STEP, up_to)
+            site.hand_in(handed_in)
+        return site.holds_work(post.child(), table)
+
+    site.hand_in(handed_in + STEP)
     while True:
-        site.wait(lambda: site.holds_work(post.child(), table), f"something in hand in {table}", 120)
+        site.wait(is_at_work, f"something in hand in {table}", 120)
         pid = post.child()
         assert pid is not None
         supervisor = post.service.process.pid if with_supervisor else None

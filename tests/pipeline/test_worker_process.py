@@ -96,7 +96,7 @@ def workplace(database: Database, database_address: str, valkey: EmbeddedValkey,
 def test_a_worker_is_found_well_while_it_runs_and_ends_by_sigterm_with_status_0(workplace: Workplace) -> None:
     assert workplace.healthcheck() == 1
     with workplace.worker() as started:
-        eventually(lambda: workplace.healthcheck() == 0, "a healthy worker", seconds=20)
+        eventually(lambda: workplace.healthcheck() == 0, "a healthy worker")
         assert workplace.healthcheck("--queues", "annotate") == 0
         row = eventually(
             lambda: next((one.row for one in list_workers(workplace.database) if one.row.state == "running"), None),
@@ -122,7 +122,7 @@ def test_a_supervisor_that_is_killed_takes_its_worker_along(workplace: Workplace
         assert child is not None
         started.process.kill()
         started.process.wait()
-        eventually(lambda: not is_alive(child), "the end of the worker", seconds=10)
+        eventually(lambda: not is_alive(child), "the end of the worker")
     failed = run_command("worker", "--healthcheck", **workplace.settings)
     assert (failed.status, failed.stderr) == (1, "no worker runs on this machine\n")
 
@@ -134,14 +134,14 @@ def test_a_stopped_worker_is_replaced_and_so_is_one_that_was_killed(workplace: W
         os.kill(stopped, signal.SIGSTOP)
         workplace.owe()
         workplace.ask_for_annotation()  # it may swallow this message; its successor looks for what is owed
-        started.says("has given no sign for 3 s; it is replaced", seconds=30)
+        started.says("has given no sign for 3 s; it is replaced")
         eventually(workplace.all_are_annotated, "the work of its successor")
         assert not is_alive(stopped)
         killed = started.child("worker")
         assert killed not in (None, stopped)
         os.kill(killed or 0, signal.SIGKILL)
         started.says("ended by SIGKILL; it is started again")
-        eventually(lambda: started.log.count("ready.") == 3, "a third worker")
+        eventually(lambda: started.log.count("ready.") >= 3, "a third worker")
         assert started.end() == 0
 
 
@@ -149,11 +149,11 @@ def test_a_worker_that_answers_ping_and_takes_nothing_is_replaced(workplace: Wor
     with workplace.worker("--queues", "annotate") as started:
         deaf = started.child("worker")
         workplace.celery.control.cancel_consumer("annotate", reply=True)
-        assert workplace.celery.control.ping(timeout=2)
+        assert workplace.celery.control.ping(timeout=20, limit=1)
         workplace.owe()
         workplace.ask_for_annotation()
-        assert workplace.celery.control.ping(timeout=2), "it answers, and does nothing"
-        started.says("has taken nothing for 3 s, although messages wait and it has room; it is replaced", seconds=30)
+        assert workplace.celery.control.ping(timeout=20, limit=1), "it answers, and does nothing"
+        started.says("has taken nothing for 3 s, although messages wait and it has room; it is replaced")
         eventually(workplace.all_are_annotated, "the work of its successor")
         assert started.child("worker") != deaf
 
@@ -164,12 +164,8 @@ def test_a_worker_whose_task_commits_nothing_is_replaced(workplace: Workplace) -
     with workplace.worker("--queues", "annotate", **gated) as started:
         workplace.owe()
         workplace.ask_for_annotation("gated")
-        eventually(workplace.gate.with_suffix(".reached").exists, "a task before the gate")
-        eventually(
-            lambda: any(known.row.doing == "annotate" for known in list_workers(workplace.database)), "what it does"
-        )
-        started.says("has committed nothing of comention.annotate for 3 s; it is replaced", seconds=30)
-        eventually(lambda: started.log.count("ready.") == 2, "its successor")
+        started.says("has committed nothing of comention.annotate for 3 s; it is replaced")
+        eventually(lambda: started.log.count("ready.") >= 2, "its successor")
 
 
 def test_work_in_hand_is_finished_when_a_worker_is_asked_to_end(workplace: Workplace) -> None:
@@ -178,12 +174,15 @@ def test_work_in_hand_is_finished_when_a_worker_is_asked_to_end(workplace: Workp
         workplace.owe()
         workplace.ask_for_annotation("gated")
         eventually(workplace.gate.with_suffix(".reached").exists, "a task before the gate")
+        eventually(
+            lambda: any(known.row.doing == "annotate" for known in list_workers(workplace.database)), "what it does"
+        )
         started.process.send_signal(signal.SIGTERM)
         started.says("Warm shutdown")
         assert workplace.annotated() == 0
         assert started.child("worker") is not None
         workplace.gate.unlink()
-        assert started.process.wait(30) == 0
+        assert started.process.wait(60) == 0
     assert workplace.all_are_annotated()
 
 
@@ -201,7 +200,7 @@ def test_work_that_takes_too_long_is_cut_when_a_worker_is_asked_to_end(workplace
         started.says("Warm shutdown")
         if impatient:
             eventually(lambda: not is_alive(child) or started.process.send_signal(signal.SIGINT), "its end")
-        assert started.process.wait(20) == 0
+        assert started.process.wait(60) == 0
         assert not is_alive(child)
     assert workplace.annotated() == 0
 
