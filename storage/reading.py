@@ -29,7 +29,7 @@ Row = dict[str, Any]
 """A row by column."""
 
 _PREPARED_AFTER = 2
-"""So often a connection is asked a question before Postgres keeps its plan. To plan some of the views takes longer than to read."""
+"""So often a question is asked over a connection before its plan is kept: to plan some views takes longer than to read them."""
 
 
 class Snapshot:
