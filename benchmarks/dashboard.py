@@ -6,8 +6,8 @@ A made corpus (`benchmarks.store_corpus`) lies in an embedded Postgres; `comenti
 each page is asked for over many drugs, conditions, pairs, citations and words, each address once, so that nothing was kept:
 median and 95th percentile of the time until the whole page is there, in milliseconds, over loopback, and the mean of the
 processor time that the server and that Postgres spend on it, which says more on a machine that has other things to do. Then as
-many connections as asked for request pages by a Zipf law, as people do who look at the same drugs, as fast as they are answered. The
-server, Postgres and this client share the machine. Exit status 1 where a target is missed.
+many connections as asked for request pages by a Zipf law, as people do who look at the same drugs, as fast as they are
+answered. The server, Postgres and this client share the machine. Exit status 1 where a target is missed.
 """
 
 from __future__ import annotations
