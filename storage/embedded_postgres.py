@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -21,22 +22,25 @@ PORT = 5432
 DEBIAN = Path("/usr/lib/postgresql")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _SMALL_SHARED_MEMORY = 512 * 2**20
+_LEAST_BUFFERS = 256 * 2**20
+_CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 _BUILTIN_LOCALE_SINCE = 17
 
 # Postgres for one laptop or small server, written anew at every start; what `ALTER SYSTEM` sets wins. The file lies
 # beside the data folder, not in it: root writes nothing where the server's user might have laid a link.
 # To start again after a crash is the supervisor's part.
+# The wheel's Postgres packs whole pages of its log with pglz alone, and each page that folding the counts touches first after
+# a checkpoint is logged whole: packing them took more than half of folding's time. So they are not packed, and checkpoints are rare.
 _SETTINGS = """\
 include = 'data/postgresql.conf'
-shared_buffers = 256MB
-effective_cache_size = 1GB
 work_mem = 16MB
 maintenance_work_mem = 128MB
 max_connections = 100
 fsync = on
 synchronous_commit = on
-wal_compression = on
-max_wal_size = 2GB
+wal_compression = off
+max_wal_size = 4GB
+checkpoint_timeout = 15min
 random_page_cost = 1.1
 jit = off
 timezone = 'UTC'
@@ -112,7 +116,7 @@ class PostgresServer:
             self._check(version)
         else:
             self._initialise(version, spawner)
-        self._folder.write(self._folder.path / "comention.conf", _SETTINGS + _shared_memory_setting())
+        self._folder.write(self._folder.path / "comention.conf", _SETTINGS + _memory_settings(data) + _shared_memory_setting())
 
     def command(self, sockets: Path) -> list[str]:
         """Return the command line: a unix socket, and no network."""
@@ -206,6 +210,16 @@ def _is_folder_of(pid: int, folder: Path) -> bool:
         return Path(f"/proc/{pid}/cwd").samefile(folder)
     except OSError:  # no such process, or not one of ours
         return False
+
+
+def _memory_settings(data: Path) -> str:
+    """Keep in memory what the database holds, up to a quarter of what the machine or the container has."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):
+        memory = min(memory, int(_CONTAINER_MEMORY.read_text()))  # "max" where there is no limit
+    held = sum(file.stat().st_size for file in (data / "base").glob("*/*"))
+    buffers = max(_LEAST_BUFFERS, min(held, memory // 4))
+    return f"shared_buffers = {buffers // 2**20}MB\neffective_cache_size = {max(memory // 2, 2**30) // 2**20}MB\n"
 
 
 def _shared_memory_setting() -> str:

@@ -194,7 +194,7 @@ BEGIN
     ), cell AS MATERIALIZED (
         SELECT annotator_id, drug_id, condition_id, sum(s)::bigint AS s, sum(c)::bigint AS c, sum(p)::bigint AS p,
                min(nullif(year, 0)) AS first_year, max(nullif(year, 0)) AS last_year, count(*) = 1 AS one_year,
-               bool_or(s < 0 OR c < 0) AS taking, array_agg(ARRAY[year, s, c, coalesce(p, 0)]::integer[]) AS years
+               bool_or(s < 0 OR c < 0) AS taking, array_agg(ARRAY[year, s, c, coalesce(p, 0)]::integer[] ORDER BY year) AS years
         FROM of_year
         WHERE s <> 0 OR c <> 0 OR p <> 0
         GROUP BY annotator_id, drug_id, condition_id
