@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,16 +23,21 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 _KEPT = "public, max-age=31536000, immutable"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asset:
     """A file as it is sent."""
 
     content: bytes
-    packed: bytes
     media_type: str
     digest: str
 
+    @cached_property
+    def packed(self) -> bytes:
+        """Packed when it is first asked for: a page that only names Plotly's script does not wait for that."""
+        return gzip.compress(self.content, 6, mtime=0)
 
+
+@lru_cache(maxsize=1)
 def _paths() -> dict[str, Path]:
     """Return the files by their names in addresses."""
     found = {path.name: path for path in FOLDER.iterdir() if path.suffix in _TYPES}
@@ -46,7 +51,7 @@ def _paths() -> dict[str, Path]:
 def _load(path: Path, _changed: float) -> Asset:
     content = path.read_bytes()
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
-    return Asset(content, gzip.compress(content, 6, mtime=0), _TYPES[path.suffix], digest)
+    return Asset(content, _TYPES[path.suffix], digest)
 
 
 def load_asset(name: str) -> Asset | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 96, 24
 BARS_WIDTH, BARS_HEIGHT = 720, 200
+_TALL = 10 * (HEIGHT - 6)
+_HEIGHTS = tuple(f"{HEIGHT - 3 - tenths / 10:.1f}" for tenths in range(_TALL + 1))
+"""How far down a point of a line is, by its height in tenths: a page has a thousand points, and numbers take long to write."""
 
 
 def year_range(counts: Mapping[int, int]) -> range:
@@ -19,19 +23,24 @@ def sparkline(counts: Mapping[int, int], years: range, label: str) -> Markup:
     """Return citations by year as a line as wide as a word; ``years`` are the same for every row of a table."""
     if not counts or not years:
         return Markup("")
-    top = max(counts.values())
-    step = (WIDTH - 4) / max(1, len(years) - 1)
+    unit = _TALL / max(counts.values())
     values = [counts.get(year, 0) for year in years]
     if len(values) == 1:
         values = values * 2
-        step = WIDTH - 4
     points = " ".join(
-        f"{2 + index * step:.1f},{HEIGHT - 3 - value / top * (HEIGHT - 6):.1f}" for index, value in enumerate(values)
+        [place + _HEIGHTS[round(value * unit)] for place, value in zip(_places(len(values)), values, strict=True)]
     )
-    return Markup(
-        '<svg class="sparkline" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">'
-        '<polyline points="{}" fill="none"/></svg>'
-    ).format(escape(label), WIDTH, HEIGHT, WIDTH, HEIGHT, points)
+    return Markup(  # noqa: S704 - the label is escaped, the rest are numbers
+        f'<svg class="sparkline" role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}"><polyline points="{points}" fill="none"/></svg>'
+    )
+
+
+@lru_cache(maxsize=256)
+def _places(number: int) -> tuple[str, ...]:
+    """Return how far to the right each of so many points of a line is, each with a comma behind it."""
+    step = (WIDTH - 4) / (number - 1)
+    return tuple(f"{2 + index * step:.1f}," for index in range(number))
 
 
 def year_bars(counts: Mapping[int, int], label: str) -> Markup:
@@ -43,30 +52,22 @@ def year_bars(counts: Mapping[int, int], label: str) -> Markup:
     left, bottom = 40, 24
     step = (BARS_WIDTH - left) / len(years)
     tall = BARS_HEIGHT - bottom - 10
-    bars = Markup("").join(
-        Markup('<rect x="{}" y="{}" width="{}" height="{}"><title>{}: {}</title></rect>').format(
-            f"{left + index * step + step * 0.1:.1f}",
-            f"{BARS_HEIGHT - bottom - counts[year] / top * tall:.1f}",
-            f"{min(step * 0.8, 48):.1f}",
-            f"{counts[year] / top * tall:.1f}",
-            year,
-            f"{counts[year]:,}",
-        )
+    base, below, before = BARS_HEIGHT - bottom, BARS_HEIGHT - 6, left - 6
+    wide = f"{min(step * 0.8, 48):.1f}"
+    bars = "".join(
+        f'<rect x="{left + index * step + step * 0.1:.1f}" y="{base - counts[year] / top * tall:.1f}" width="{wide}" '
+        f'height="{counts[year] / top * tall:.1f}"><title>{year}: {counts[year]:,}</title></rect>'
         for index, year in enumerate(years)
         if counts.get(year)
     )
-    base = BARS_HEIGHT - bottom
-    return Markup(
-        '<svg class="bars" role="img" aria-label="{label}" viewBox="0 0 {width} {height}">'
-        '<line x1="{left}" y1="{base}" x2="{width}" y2="{base}"/>{bars}'
-        '<text x="{before}" y="18" text-anchor="end">{top}</text>'
-        '<text x="{before}" y="{base}" text-anchor="end">0</text>'
-        '<text x="{left}" y="{below}">{first}</text>'
-        '<text x="{width}" y="{below}" text-anchor="end">{last}</text></svg>'
-    ).format(
-        label=label, width=BARS_WIDTH, height=BARS_HEIGHT, left=left, base=base, before=left - 6, below=BARS_HEIGHT - 6,
-        bars=bars, top=f"{top:,}", first=years[0], last=years[-1] if len(years) > 1 else "",
-    )  # fmt: skip
+    return Markup(  # noqa: S704 - the label is escaped, the rest are numbers
+        f'<svg class="bars" role="img" aria-label="{escape(label)}" viewBox="0 0 {BARS_WIDTH} {BARS_HEIGHT}">'
+        f'<line x1="{left}" y1="{base}" x2="{BARS_WIDTH}" y2="{base}"/>{bars}'
+        f'<text x="{before}" y="18" text-anchor="end">{top:,}</text>'
+        f'<text x="{before}" y="{base}" text-anchor="end">0</text>'
+        f'<text x="{left}" y="{below}">{years[0]}</text>'
+        f'<text x="{BARS_WIDTH}" y="{below}" text-anchor="end">{years[-1] if len(years) > 1 else ""}</text></svg>'
+    )
 
 
 def two_bars(first: float, second: float, top: float) -> Markup:

@@ -32,7 +32,7 @@ class Marked:
 
 def inert(text: str) -> str:
     """Return the text with as many characters, none of which steers how others are shown."""
-    return _STEERING.sub(REPLACEMENT, text)
+    return text if text.isprintable() else _STEERING.sub(REPLACEMENT, text)  # most is, and what steers is not
 
 
 def mark(text: str, spans: Iterable[Marked], *, start: int = 0, end: int | None = None) -> Markup:

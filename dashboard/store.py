@@ -116,6 +116,12 @@ def read_home(reader: Reader, view: View, *, limit: int = 10) -> Home:
         )
 
 
+def read_is_empty(reader: Reader) -> bool:
+    """Say whether the database has nothing to show."""
+    with reader.snapshot() as snapshot:
+        return not has_citations(snapshot)
+
+
 def read_suggestions(
     reader: Reader, typed: str, *, limit: int = SUGGESTED, label: Label | None = None
 ) -> list[Suggestion]:

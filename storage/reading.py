@@ -7,21 +7,29 @@ a report of a wrong mention, goes through a function of that schema, in a transa
 
 from __future__ import annotations
 
+import re
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, create_engine, event, text
+from psycopg.rows import dict_row
+from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from comention.errors import DatabaseError, RetryableDatabaseError
-from storage.database import translated_errors
+from storage.database import driver, translated_errors
 
 ROLE = "analyst"
 
 Row = dict[str, Any]
 """A row by column."""
+
+_PREPARED_AFTER = 2
+"""So often a question is asked over a connection before its plan is kept: to plan some views takes longer than to read them."""
 
 
 class Snapshot:
@@ -29,14 +37,25 @@ class Snapshot:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._driver = driver(
+            connection
+        )  # asked directly: a page is some ten questions, and each would pass many layers
 
     def rows(self, query: str, /, **values: object) -> list[Row]:
         """Return the rows of a query; ``values`` fill its ``:names``."""
-        return [dict(row) for row in self.connection.execute(text(query), values).mappings()]
+        with self._driver.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_placeholders(query), values).fetchall()
 
     def value(self, query: str, /, **values: object) -> Any:
-        """Return the first column of the first row of a query."""
-        return self.connection.execute(text(query), values).scalar_one()
+        """Return the first column of the first row of a query.
+
+        Raises:
+            LookupError: there is no row.
+        """
+        row = self._driver.execute(_placeholders(query), values).fetchone()
+        if row is None:
+            raise LookupError(f"no row: {query}")
+        return row[0]
 
 
 class Reader:
@@ -50,12 +69,12 @@ class Reader:
         self._timeout_ms = max(1, round(statement_timeout * 1000))
         self._engine = create_engine(
             url.update_query_dict({"application_name": "comention dashboard"}),
-            pool_pre_ping=True,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=statement_timeout,
         )
         event.listen(self._engine, "connect", self._prepare)
+        event.listen(self._engine, "checkout", _refuse_lost)
 
     @contextmanager
     def snapshot(self, *, annotator_id: int | None = None) -> Iterator[Snapshot]:
@@ -66,12 +85,11 @@ class Reader:
             RetryableDatabaseError: every connection stayed in use.
             DatabaseError: Postgres cannot be reached or refuses, or the role does not exist; in one sentence.
         """
-        with translated_errors(self._url), self._connect() as connection, connection.begin():
+        with translated_errors(self._url), self._connect() as connection, _given_up_if_lost(connection):
+            snapshot = Snapshot(connection)
             if annotator_id is not None:
-                connection.execute(
-                    text("SELECT set_config('comention.annotator', :number, true)"), {"number": str(annotator_id)}
-                )
-            yield Snapshot(connection)
+                snapshot.value("SELECT set_config('comention.annotator', :number, true)", number=str(annotator_id))
+            yield snapshot
 
     @contextmanager
     def writing(self) -> Iterator[Snapshot]:
@@ -80,8 +98,8 @@ class Reader:
         Raises:
             DatabaseError: as `snapshot`.
         """
-        with translated_errors(self._url), self._engine.begin() as connection:
-            connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"))
+        with translated_errors(self._url), self._connect() as connection, _given_up_if_lost(connection):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
             yield Snapshot(connection)
 
     def state(self) -> str:
@@ -94,10 +112,15 @@ class Reader:
             DatabaseError: as for ``snapshot``.
         """
         with translated_errors(self._url), self._connect() as connection:
-            asked = connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
-                "SELECT pg_catalog.pg_current_snapshot()::text"
-            )
-            return str(asked.scalar_one())
+            asked = driver(connection)
+            asked.autocommit = True
+            try:
+                return str(Snapshot(connection).value("SELECT pg_catalog.pg_current_snapshot()::text"))
+            finally:
+                if asked.closed:
+                    connection.invalidate()
+                else:
+                    asked.autocommit = False
 
     def close(self) -> None:
         """Close every connection."""
@@ -116,7 +139,7 @@ class Reader:
 
     def _prepare(self, connection: psycopg.Connection[tuple[object, ...]], _record: object) -> None:
         """Give up whatever else the login may do, for as long as the connection lasts."""
-        connection.prepare_threshold = None
+        connection.prepare_threshold = _PREPARED_AFTER
         try:
             connection.execute(f"SET ROLE {ROLE}")
         except (
@@ -137,3 +160,35 @@ class Reader:
         ):
             connection.execute("SELECT set_config(%s, %s, false)", (name, value))
         connection.commit()
+
+
+@lru_cache(maxsize=256)
+def _placeholders(query: str) -> bytes:
+    """Return a query with its ``:names`` as psycopg has them."""
+    return re.sub(r"(?<![:\w]):(\w+)", r"%(\1)s", query.replace("%", "%%")).encode()
+
+
+def _refuse_lost(connection: psycopg.Connection[tuple[object, ...]], _record: object, _proxy: object) -> None:
+    """Have the pool make a connection anew whose server has gone: that one has said so, or its end of the line is closed.
+
+    To ask it would take as long as some of our questions do.
+
+    Raises:
+        DisconnectionError: something has come on a connection that waits for nothing.
+    """
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    if look.poll(0):
+        raise DisconnectionError("the server has closed the connection")
+
+
+@contextmanager
+def _given_up_if_lost(connection: Connection) -> Iterator[None]:
+    """Run the block in a transaction. SQLAlchemy does not see what we ask the driver, and is told where the server has gone."""
+    with connection.begin():
+        try:
+            yield
+        except psycopg.OperationalError:
+            if driver(connection).closed:
+                connection.invalidate()
+            raise

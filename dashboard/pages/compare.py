@@ -11,7 +11,7 @@ from starlette.responses import Response
 from comention.names import normalise_name
 from dashboard.filters import PAGE_SIZE, parse_choice, parse_text, parse_view
 from dashboard.rendering import page
-from dashboard.store import Unknown
+from dashboard.store import Unknown, read_is_empty
 from dashboard.store_comparisons import read_comparison
 from storage.partners import Concept
 from storage.side_by_side import Order, Shown
@@ -27,7 +27,8 @@ def compare(request: Request) -> Response:
     shown = cast("Shown", parse_choice(request.query_params, "show", get_args(Shown)))
     order = cast("Order", parse_choice(request.query_params, "order", get_args(Order)))
     if not first or not second:
-        return page(request, "compare.html", found=None, first=first, second=second, view=view)
+        is_empty = read_is_empty(request.app.state.reader)
+        return page(request, "compare.html", found=None, is_empty=is_empty, first=first, second=second, view=view)
     found = read_comparison(request.app.state.reader, first, second, view, shown=shown, order=order, limit=PAGE_SIZE)
     if isinstance(found, Unknown):
         return page(request, "unknown.html", status=404, typed=found.name, found=found)

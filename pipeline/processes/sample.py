@@ -17,5 +17,7 @@ def hand_in_sample(database: Database, say: Callable[[str], None]) -> None:
 
     with progress_bars() as progress:
         reports = ingest_files(database, sample_files(), progress)
-    stored = sum(report.counts.new + report.counts.revised for report in reports)
-    say(f"the sample is stored: {stored:,} citations of it are new; `comention demo --remove` takes it out again")
+    fresh = [report.counts for report in reports if not report.already_read]
+    stored = sum(counts.new + counts.revised for counts in fresh)
+    news = f"{stored:,} citations of it are new" if stored else "it was there before"
+    say(f"the sample is stored: {news}; `comention demo --remove` takes it out again")

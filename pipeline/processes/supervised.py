@@ -45,6 +45,8 @@ class SupervisedProcess:
         self.started_at = 0.0
         self.trouble: str | None = None
         """Why the last process was replaced."""
+        self.killed = False
+        """Whether the process has been killed, and is only to be waited for."""
         self._environment = environment
         self._captured = captured
         self._popen: subprocess.Popen[bytes] | None = None
@@ -148,6 +150,7 @@ class SupervisedProcess:
         if self._signs is not None:
             self._signs.close()
         self._popen = self._signs = self._judge = None
+        self.killed = False
 
     def ask_to_end(self) -> None:
         """Ask it to finish what it has in hand and end."""
@@ -157,6 +160,7 @@ class SupervisedProcess:
 
     def kill(self) -> None:
         """Kill it and all that it started; a stopped process too."""
+        self.killed = self._popen is not None
         self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:

@@ -108,7 +108,7 @@ class Supervisor:
         if (status := process.ended()) is not None:
             self._bury(process, now, _ending(status))
         elif self._stopping_since is not None:
-            if now - self._stopping_since > self._grace and process.pid is not None:
+            if now - self._stopping_since > self._grace and process.pid is not None and not process.killed:
                 self._say(
                     f"{process.role.name} did not end within {self._grace:g} s and is killed; its work is taken up again"
                 )

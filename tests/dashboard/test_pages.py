@@ -266,7 +266,10 @@ def test_evidence_is_paged_by_its_place_and_goes_on_where_it_was(empty: TestClie
     assert seen == list(range(45, 0, -1))
 
 
-@pytest.mark.parametrize("address", ["/", "/search?q=aspirin", "/sentences", "/sentences?q=aspirin"])
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/search?q=aspirin", "/sentences", "/sentences?q=aspirin", "/compare", "/annotators", "/operations"],
+)
 def test_an_empty_database_says_what_to_type(empty: TestClient, address: str) -> None:
     assert "comention demo" in text_of(get(empty, address))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from fastapi import FastAPI
+from jinja2 import Template
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
@@ -58,6 +60,38 @@ def test_packed_and_plain_answers_are_kept_apart(written: tuple[TestClient, Data
         assert packed.headers["content-encoding"] == "gzip"
         assert "content-encoding" not in plain.headers
         assert packed.text == plain.text
+
+
+@pytest.mark.parametrize(
+    ("address", "made"),
+    [("/operations", 2), ("/report?sentence={sentence}", 2), ("/sentences?q=clozapine", 1)],
+    ids=["the moment", "a ticket", "nothing but the database"],
+)
+def test_a_page_that_says_more_than_the_database_does_is_made_for_each_reader(
+    written: tuple[TestClient, Database], monkeypatch: pytest.MonkeyPatch, address: str, made: int
+) -> None:
+    client, database = written
+    with database.transaction() as connection:
+        sentence = connection.exec_driver_sql("SELECT min(sentence_id) FROM analysis.mention").scalar_one()
+    application = client.app
+    assert isinstance(application, FastAPI)
+    environment = application.state.environment
+    drawn: list[str] = []
+    get_template = environment.get_template
+
+    def counted(name: str, *inherited: object) -> Template:
+        if not inherited:  # neither what a page is built on nor what it is built of
+            drawn.append(name)
+        found: Template = get_template(name, *inherited)
+        return found
+
+    monkeypatch.setattr(environment, "get_template", counted)
+    answers = [client.get(address.format(sentence=sentence)) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert len(drawn) == made
+    assert [("no-store" in answer.headers["cache-control"], "etag" in answer.headers) for answer in answers] == [
+        (made == 2, made == 1)
+    ] * 2
 
 
 @pytest.mark.parametrize(

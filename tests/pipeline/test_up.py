@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.builders import article_xml, write_articles
@@ -31,6 +32,7 @@ class Home:
             "COMENTION_WORKER__STATE_FOLDER": str(folder / "state"),
             "COMENTION_WORK__SWEEP_SECONDS": "2",
             "COMENTION_WORK__LEASE_SECONDS": "5",
+            "COMENTION_DASHBOARD__PORT": "0",
         }
         self._ups = 0
 
@@ -82,7 +84,10 @@ def test_an_empty_home_becomes_an_annotated_sample_and_ctrl_c_leaves_nothing(hom
             "fetch", "annotate", "default", "beat",
         }  # fmt: skip
         started.says(f"{SAMPLE} annotated, 0 owed")
-        for name in ("comention", "fetch", "annotate", "default", "beat"):
+        page = httpx2.get(_dashboard(started))
+        assert page.status_code == 200
+        assert "/pair?drug=" in page.text
+        for name in ("comention", "fetch", "annotate", "default", "beat", "serve"):
             assert re.search(rf"^{name} +│ ", started.log, re.MULTILINE), name
         assert all("│" in line for line in started.log.splitlines())
 
@@ -106,8 +111,10 @@ def test_a_second_up_goes_on_with_what_is_owed_even_after_a_kill(home: Home, mor
         started.process.kill()
         started.process.wait()
         eventually(lambda: not home.processes(), "the end of all processes", seconds=30)
-    with home.up() as started:
+    with home.up("--sample") as started:
+        started.says("the sample is stored: it was there before")
         home.waits_for_annotated(SAMPLE + 200)
+        assert httpx2.get(f"{_dashboard(started)}drug?name=clozapine").status_code == 200
         started.process.send_signal(signal.SIGINT)  # to the parent alone
         assert started.process.wait(60) == 0
         assert home.processes() == []
@@ -131,6 +138,14 @@ def test_a_home_that_cannot_be_written_to_is_said_in_one_sentence(tmp_path: Path
     assert outcome.status == 1
     assert "set COMENTION_HOME to another one" in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
+
+
+def _dashboard(started: Service) -> str:
+    """The address that `comention up` prints, once it does."""
+    started.says("comention is at http://")
+    found = re.search(r"comention is at (http://\S+/)", started.log)
+    assert found is not None
+    return found[1]
 
 
 def _is_supervisor_of(pid: int, kind: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from comention.errors import DatabaseError, StatementTimeoutError
+from comention.errors import DatabaseError, RetryableDatabaseError, StatementTimeoutError
 from storage.database import Database, parse_url
 from storage.partners import find_concepts
 from storage.reading import Reader
@@ -44,6 +44,67 @@ def test_a_statement_that_takes_too_long_is_stopped_and_the_next_is_answered(rea
         snapshot.value("SELECT pg_sleep(20)")
     with reader.snapshot() as snapshot:
         assert snapshot.value("SELECT 1") == 1
+
+
+def test_a_server_that_closed_its_connections_is_asked_over_new_ones(reader: Reader, database: Database) -> None:
+    with reader.snapshot() as one, reader.snapshot() as other:
+        before = {one.value("SELECT pg_backend_pid()"), other.value("SELECT pg_backend_pid()")}
+    _end(database, before)
+    assert reader.state()
+    with reader.snapshot() as one, reader.snapshot() as other:
+        after = {one.value("SELECT pg_backend_pid()"), other.value("SELECT pg_backend_pid()")}
+    assert len(before | after) == 4
+
+
+def test_a_connection_that_is_lost_in_the_middle_is_not_used_again(reader: Reader, database: Database) -> None:
+    def lose() -> None:
+        with reader.snapshot() as snapshot:
+            _end(database, {snapshot.value("SELECT pg_backend_pid()")})
+            snapshot.value("SELECT 1")
+
+    for _ in range(3):
+        with pytest.raises(RetryableDatabaseError, match="cannot be reached"):
+            lose()
+    with reader.snapshot() as snapshot:
+        assert snapshot.value("SELECT 1") == 1
+
+
+def _end(database: Database, sessions: set[int]) -> None:
+    """End sessions, and wait until they have ended."""
+    with database.transaction() as connection:
+        for one in sessions:
+            connection.execute(text("SELECT pg_terminate_backend(:one, 10000)"), {"one": one})
+
+
+def test_a_plan_that_was_kept_does_not_outlive_a_change_of_the_schema(reader: Reader, database: Database) -> None:
+    def ask() -> object:
+        with reader.snapshot() as snapshot:
+            return snapshot.value("SELECT x FROM analysis.changing")
+
+    def make(value: str) -> None:
+        with database.transaction() as connection:
+            connection.execute(text("DROP VIEW IF EXISTS analysis.changing"))
+            connection.execute(text(f"CREATE VIEW analysis.changing AS SELECT {value} AS x"))
+            connection.execute(text("GRANT SELECT ON analysis.changing TO analyst"))
+
+    make("1")
+    assert [ask() for _ in range(5)] == [1] * 5
+    make("2")
+    assert ask() == 2
+    make("'three'::text")
+    with pytest.raises(DatabaseError, match="cached plan"):
+        ask()
+    assert ask() == "three"
+
+
+def test_values_stand_where_their_names_do_and_nowhere_else(reader: Reader) -> None:
+    with reader.snapshot() as snapshot:
+        assert snapshot.rows("SELECT '100 %' || CAST(:one AS text) AS a, :one::text AS b, '%(one)s' AS c", one="x") == [
+            {"a": "100 %x", "b": "x", "c": "%(one)s"}
+        ]
+        assert snapshot.rows("SELECT 1 AS a WHERE false") == []
+        with pytest.raises(LookupError, match="no row"):
+            snapshot.value("SELECT 1 WHERE false")
 
 
 def test_all_of_a_snapshot_is_of_one_moment(reader: Reader, database: Database) -> None:
