@@ -1,15 +1,21 @@
-"""Annotation by many workers at once: each claims citations for a time, and writes while they are still its own."""
+"""Annotation by many workers at once: each claims citations for a time, and writes while they are still its own.
+
+A claim lasts for as long as its worker lives and works, however long a batch takes: see `_LeaseKeeper`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Self
+from uuid import UUID
 
-from comention.errors import AnnotatorError
+from comention.errors import AnnotatorError, DatabaseError
 from comention.types import AnnotationStatus, Annotator, AnnotatorInfo, SentenceAnnotation
 from pipeline.observability.logs import about
 from pipeline.stages.annotate_stage import FOLD_AFTER, OnProgress, annotate_citations
@@ -34,8 +40,8 @@ from storage.names import NameTable
 
 _logger = logging.getLogger(__name__)
 
-RENEW_AFTER = 0.3
-"""The part of a lease after which it is renewed before its citations are annotated."""
+RENEW_EVERY = 0.3
+"""The part of a lease after which it is renewed."""
 
 
 class LockedAnnotator:
@@ -76,12 +82,50 @@ class FoldClock:
             fold_counts(database)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Batch:
-    """A claimed batch on its way through the stage."""
+class _LeaseKeeper:
+    """Renews what is claimed until it is written; a process that is stopped or killed renews nothing. A context manager."""
 
-    claimed: ClaimedCitations
-    claimed_at: float
+    def __init__(self, database: Database, holder: Holder) -> None:
+        self._database = database
+        self._holder = holder
+        self._lock = threading.Lock()
+        self._kept: dict[UUID, ClaimedCitations] = {}
+        self._lost: set[UUID] = set()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="keep-claims", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to renew."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Renew nothing any more."""
+        self._done.set()
+        self._thread.join()
+
+    def keep(self, claimed: ClaimedCitations) -> None:
+        """Renew these from now on."""
+        with self._lock:
+            self._kept[claimed.lease] = claimed
+
+    def let_go(self, claimed: ClaimedCitations) -> None:
+        """Renew these no more: on return no renewal is under way that could meet the rows of who writes them."""
+        with self._lock:
+            self._kept.pop(claimed.lease, None)
+
+    def has_lost(self, claimed: ClaimedCitations) -> bool:
+        """Whether others have had any of these meanwhile, as when Postgres was away for longer than the lease."""
+        return claimed.lease in self._lost
+
+    def _renew(self) -> None:
+        while not self._done.wait(RENEW_EVERY * self._holder.lease_seconds):
+            with self._lock:
+                for lease, claimed in list(self._kept.items()):
+                    with contextlib.suppress(DatabaseError):  # it may be back next time
+                        if not renew_citations(self._database, claimed, self._holder):
+                            self._lost.add(lease)
+                            del self._kept[lease]
 
 
 def annotate_claimed(
@@ -106,22 +150,23 @@ def annotate_claimed(
     """
     names = names or NameTable(database)
     clock = clock or FoldClock()
-    search = _Search(database, annotator_id, holder, batch_citations, among, cursor or Cursor())
     total = AnnotationCounts()
     with (
+        _LeaseKeeper(database, holder) as keeper,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="read") as reader,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as writer,
     ):
+        search = _Search(database, annotator_id, holder, batch_citations, among, cursor or Cursor(), keeper)
         writing: Future[AnnotationCounts] | None = None
         reading = reader.submit(search.claim)
-        batch: _Batch | None = None
+        batch: ClaimedCitations | None = None
         try:
             while True:
                 batch = reading.result()
                 stopped = batch is not None and stopping()
                 if batch is not None and not stopped:
                     reading = reader.submit(search.claim)
-                    save = _annotate(database, annotator, holder, names, batch, clock)
+                    save = _annotate(database, annotator, holder, names, batch, clock, keeper)
                 if writing is not None:
                     total = _settle(writing, total, on_progress)
                     writing = None
@@ -132,7 +177,8 @@ def annotate_claimed(
             # What is in hand still, because of an error or a stop, others may have at once.
             for left in (batch, _outcome(reading)):
                 if left is not None:
-                    release_quietly(database, holder, left.claimed)
+                    keeper.let_go(left)
+                    release_quietly(database, holder, left)
     return total, not stopped
 
 
@@ -146,9 +192,9 @@ class _Search:
     limit: int
     among: Sequence[int] | None
     cursor: Cursor
+    keeper: _LeaseKeeper
 
-    def claim(self) -> _Batch | None:
-        claimed_at = time.monotonic()
+    def claim(self) -> ClaimedCitations | None:
         claimed = self._next()
         if claimed is None and self.among is None and self.cursor.after_pmid:
             self.cursor.after_pmid = 0
@@ -157,7 +203,8 @@ class _Search:
             return None
         if self.among is None and not claimed.are_suspects:
             self.cursor.after_pmid = max(claimed.attempts)
-        return _Batch(claimed=claimed, claimed_at=claimed_at)
+        self.keeper.keep(claimed)
+        return claimed
 
     def _next(self) -> ClaimedCitations | None:
         return claim_citations(
@@ -174,24 +221,28 @@ _Save = Callable[[], AnnotationCounts]
 
 
 def _annotate(
-    database: Database, annotator: Annotator, holder: Holder, names: NameTable, batch: _Batch, clock: FoldClock
+    database: Database,
+    annotator: Annotator,
+    holder: Holder,
+    names: NameTable,
+    claimed: ClaimedCitations,
+    clock: FoldClock,
+    keeper: _LeaseKeeper,
 ) -> _Save:
     """Annotate a batch and return what writes it, or gives it back."""
-    claimed = batch.claimed
     guilty: list[AnnotatedCitation] = []
     with about(pmids=sorted(claimed.attempts)):
         _logger.info("annotating")  # before it is done: should it end this process, the last line says what was in hand
     if claimed.are_suspects:
         annotated, guilty = _try_one_by_one(database, annotator, holder, claimed)
-    elif time.monotonic() - batch.claimed_at > RENEW_AFTER * holder.lease_seconds and not renew_citations(
-        database, claimed, holder
-    ):
-        annotated = []  # it waited for too long, and others have it
+    elif keeper.has_lost(claimed):
+        annotated = []
     else:
         annotated = annotate_citations(annotator, claimed.pending)
 
     def save() -> AnnotationCounts:
         counts = AnnotationCounts()
+        keeper.let_go(claimed)
         try:
             if guilty:
                 counts += save_annotations(
@@ -253,6 +304,6 @@ def _settle(
     return total + counts
 
 
-def _outcome(reading: Future[_Batch | None]) -> _Batch | None:
+def _outcome(reading: Future[ClaimedCitations | None]) -> ClaimedCitations | None:
     """What a claim came to, also where nobody has looked at it."""
     return None if reading.exception() is not None else reading.result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -225,6 +225,27 @@ def test_a_lease_is_kept_for_as_long_as_the_work_takes(database: Database) -> No
         while len(seen) < 4:  # as many renewals as take longer than the lease
             seen.add(one(database, "SELECT leased_until FROM comention.job"))
             assert claim_job(database, A, number) is None
+
+
+def test_a_claim_is_kept_for_as_long_as_its_batch_takes(database: Database, ncbi: NcbiServer) -> None:
+    store_all(database, ncbi)
+    holder = Holder(name="comention slow", lease_seconds=0.3)
+    two_batches = sorted(ncbi.articles)[:32]
+    seen: set[object] = set()
+
+    class Slow(LexiconAnnotator):
+        def annotate(self, sentences: Sequence[str]) -> list[SentenceAnnotation]:
+            # As many renewals as take longer than the lease, for what is annotated and for what waits for its turn.
+            while len(seen) < 8:
+                seen.add(one(database, "SELECT min(leased_until) FROM comention.annotation_claim"))
+                assert claim_citations(database, number, A, limit=16, among=two_batches[:16]) is None
+            return super().annotate(sentences)
+
+    annotator = Slow()
+    number = register_annotator(database, annotator.info)
+    counts, finished = annotate_claimed(database, annotator, number, holder, batch_citations=16, among=two_batches)
+    assert (counts.done, finished) == (32, True)
+    assert one(database, "SELECT max(attempts), count(*) FROM comention.annotation") == (1, 32)
 
 
 def test_a_night_is_done_once_and_finds_a_count_that_drifted(database: Database, ncbi: NcbiServer) -> None:
