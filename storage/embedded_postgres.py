@@ -29,8 +29,8 @@ _BUILTIN_LOCALE_SINCE = 17
 # Postgres for one laptop or small server, written anew at every start; what `ALTER SYSTEM` sets wins. The file lies
 # beside the data folder, not in it: root writes nothing where the server's user might have laid a link.
 # To start again after a crash is the supervisor's part.
-# The wheel's Postgres packs whole pages of its log with pglz alone, and each page that folding the counts touches first after
-# a checkpoint is logged whole: packing them took more than half of folding's time. So they are not packed, and checkpoints are rare.
+# The wheel's Postgres packs whole pages of its log with pglz alone, and each page that folding the counts touches first after a
+# checkpoint is logged whole: packing them took more than half of folding's time. So they are not packed, and checkpoints rare.
 _SETTINGS = """\
 include = 'data/postgresql.conf'
 work_mem = 16MB
@@ -116,7 +116,9 @@ class PostgresServer:
             self._check(version)
         else:
             self._initialise(version, spawner)
-        self._folder.write(self._folder.path / "comention.conf", _SETTINGS + _memory_settings(data) + _shared_memory_setting())
+        self._folder.write(
+            self._folder.path / "comention.conf", _SETTINGS + _memory_settings(data) + _shared_memory_setting()
+        )
 
     def command(self, sockets: Path) -> list[str]:
         """Return the command line: a unix socket, and no network."""

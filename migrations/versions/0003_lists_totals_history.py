@@ -20,9 +20,7 @@ depends_on = None
 SQL = Path(__file__).parent.parent / "sql"
 CELL = "concept; 0 stands for any"
 PAIRS = "of a margin: the pairs of its citations, each citation's counted"
-BY_YEAR = (
-    "rows of year (0 where unknown), sentences, citations, pairs, a year perhaps several times; null where all is of one year"
-)
+BY_YEAR = "rows of year (0 where unknown), sentences, citations, pairs, a year perhaps several times; null where all is of one year"
 
 
 def _run(*parts: str) -> None:

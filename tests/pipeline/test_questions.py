@@ -165,7 +165,8 @@ def test_maintenance_folds_what_stands_beside_the_counts(ask: Comention, filled:
             text(
                 "INSERT INTO comention.cooccurrence_delta "
                 "(annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count) "
-                "SELECT annotator_id, drug_id, condition_id, first_year, first_year, sign, sign FROM comention.cooccurrence_total "
+                "SELECT annotator_id, drug_id, condition_id, first_year, first_year, sign, sign "
+                "FROM comention.cooccurrence_total "
                 "CROSS JOIN (VALUES (1), (-1)) v (sign) WHERE drug_id > 0 AND condition_id > 0"
             )
         )

@@ -399,3 +399,31 @@ def wait_for_waiting(database: Database, kind: str) -> None:
             if connection.execute(query, {"kind": kind}).scalar_one():
                 return
     raise AssertionError(f"nobody waits for a lock of kind {kind}")
+
+
+def test_years_that_a_cell_collects_at_every_folding_are_merged(database: Database) -> None:
+    change = text(
+        "INSERT INTO comention.cooccurrence_delta (annotator_id, drug_id, condition_id, first_year, last_year, "
+        "sentence_count, citation_count, pair_count, by_year) "
+        "VALUES (1, 7, 0, 1990, 2020, 3, 2, 1, ARRAY[[1990, 1, 1, 1], [2020, 2, 1, 0]])"
+    )
+    lengths = []
+    for times in range(1, 121):
+        with database.transaction() as connection:
+            connection.execute(change)
+        fold_counts(database)
+        with database.transaction() as connection:
+            cell = connection.execute(
+                text("SELECT *, array_length(by_year, 1) AS years FROM comention.cooccurrence_total")
+            ).one()
+            by_year = connection.execute(
+                text(
+                    "SELECT year, sentence_count, citation_count, pair_count FROM comention.cooccurrence_cell ORDER BY 1"
+                )
+            ).all()
+        assert (cell.sentence_count, cell.citation_count, cell.pair_count) == (3 * times, 2 * times, times)
+        assert (cell.first_year, cell.last_year) == (1990, 2020)
+        assert [tuple(row) for row in by_year] == [(1990, times, times, times), (2020, 2 * times, times, 0)]
+        lengths.append(cell.years)
+    assert max(lengths) <= 104
+    assert min(lengths[60:]) <= 4
