@@ -116,7 +116,7 @@ def test_differences_are_read_on_to_the_last(
 
 def test_an_empty_database_says_what_to_type(empty: TestClient) -> None:
     assert "comention demo" in text_of(get(empty, "/annotators"))
-    assert "Name two drugs" in text_of(get(empty, "/compare"))
+    assert "comention demo" in text_of(get(empty, "/compare"))
     assert "comention demo" in text_of(get(empty, "/compare?first=a&second=b", 404))
 
 
