@@ -72,11 +72,15 @@ function makeCombobox(form, input) {
     return options[chosen].scrollIntoView({ block: "nearest" });
   };
   const show = (suggestions) => {
+    // What was chosen among the suggestions of before, while these were on their way, stays chosen.
+    const kept = chosen < 0 ? null : list.children[chosen].dataset.address;
     list.replaceChildren(...suggestions.map((one, at) => optionOf(one, `${list.id}-${at}`)));
     close();
     list.hidden = suggestions.length === 0;
     input.setAttribute("aria-expanded", String(suggestions.length > 0));
     said.textContent = suggestions.length ? `${suggestions.length} suggestions` : "No suggestion";
+    const again = suggestions.findIndex((one) => one.address === kept);
+    if (again >= 0) choose(again);
   };
   const ask = async () => {
     const typed = input.value.trim();
@@ -94,6 +98,7 @@ function makeCombobox(form, input) {
   };
 
   input.addEventListener("input", () => {
+    choose(-1);
     clearTimeout(timer);
     timer = setTimeout(ask, WAIT_MS);
   });

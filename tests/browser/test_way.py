@@ -12,7 +12,7 @@ import pytest
 from tests.browser.conftest import Open
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 PAIR = "pair?drug=clozapine&condition=agranulocytosis"
 NARROW = {"width": 360, "height": 740}
@@ -120,6 +120,22 @@ def test_the_keyboard_alone_gets_from_the_search_to_a_report(open_page: Open, fi
     page.keyboard.press("Enter")
     page.wait_for_url("**sent=1")
     page.get_by_role("status").filter(has_text="Your report is stored").wait_for()
+
+
+def test_a_choice_outlives_suggestions_that_come_late(open_page: Open, filled_server: str) -> None:
+    page = open_page(filled_server)
+    late: list[Route] = []
+    page.route("**/suggest?q=lith", lambda route: late.append(route))
+    page.get_by_role("combobox").first.press_sequentially("lit")
+    page.get_by_role("option").first.wait_for()
+    with page.expect_request("**/suggest?q=lith"):
+        page.keyboard.type("h")
+    page.keyboard.press("ArrowDown")
+    with page.expect_response("**/suggest?q=lith"):
+        late[0].continue_()
+    page.get_by_role("status").filter(has_text="suggestions").wait_for(state="attached")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/drug?name=lithium")
 
 
 def tab_to(page: Page, text: str, *, tag: str = "", kind: str = "") -> None:
