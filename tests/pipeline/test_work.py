@@ -229,7 +229,7 @@ def test_a_lease_is_kept_for_as_long_as_the_work_takes(database: Database) -> No
 
 def test_a_claim_is_kept_for_as_long_as_its_batch_takes(database: Database, ncbi: NcbiServer) -> None:
     store_all(database, ncbi)
-    holder = Holder(name="comention slow", lease_seconds=0.3)
+    holder = Holder(name="comention slow", lease_seconds=2)
     two_batches = sorted(ncbi.articles)[:32]
     seen: set[object] = set()
     taken: list[str] = []
@@ -237,7 +237,7 @@ def test_a_claim_is_kept_for_as_long_as_its_batch_takes(database: Database, ncbi
     class Slow(LexiconAnnotator):
         def annotate(self, sentences: Sequence[str]) -> list[SentenceAnnotation]:
             # As many renewals as take longer than the lease, for what is annotated and for what waits for its turn.
-            while len(seen) < 8 and not taken:
+            while len(seen) < 5 and not taken:
                 seen.add(one(database, "SELECT min(leased_until) FROM comention.annotation_claim"))
                 if claim_citations(database, number, A, limit=16, among=two_batches[:16]) is not None:
                     taken.append("while it was annotated")
