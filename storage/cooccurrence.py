@@ -116,15 +116,18 @@ def find_drift(database: Database, *, sample: int | None = None) -> list[Drift]:
                     FROM recount
                     GROUP BY annotator_id, drug_id, condition_id
                 ), ends AS (
-                    -- Folded totals keep the first and last year of what they have by year.
-                    SELECT annotator_id, drug_id, condition_id,
-                           CASE WHEN by_year IS NULL THEN first_year
-                                ELSE (SELECT min(nullif(by_year[i][1], 0)) FROM generate_series(1, array_length(by_year, 1)) i)
-                           END AS first,
-                           CASE WHEN by_year IS NULL THEN first_year
-                                ELSE (SELECT max(nullif(by_year[i][1], 0)) FROM generate_series(1, array_length(by_year, 1)) i)
-                           END AS last
-                    FROM comention.cooccurrence_total
+                    -- Folded totals keep the first and last year that something of theirs is left of.
+                    SELECT annotator_id, drug_id, condition_id, min(nullif(year, 0)) AS first, max(nullif(year, 0)) AS last
+                    FROM (
+                        SELECT t.annotator_id, t.drug_id, t.condition_id,
+                               CASE WHEN t.by_year IS NULL THEN coalesce(t.first_year, 0) ELSE t.by_year[i][1] END AS year
+                        FROM comention.cooccurrence_total t
+                        CROSS JOIN LATERAL generate_series(1, coalesce(array_length(t.by_year, 1), 1)) i
+                        GROUP BY 1, 2, 3, 4
+                        HAVING sum(CASE WHEN t.by_year IS NULL THEN t.sentence_count ELSE t.by_year[i][2] END) <> 0
+                            OR sum(CASE WHEN t.by_year IS NULL THEN t.citation_count ELSE t.by_year[i][3] END) <> 0
+                    ) left_over
+                    GROUP BY annotator_id, drug_id, condition_id
                 )
                 SELECT annotator_id, drug_id, condition_id, nullif(year, -1) AS year, 'sentences, citations and pairs' AS what,
                        c.counts AS counted, r.counts AS recounted

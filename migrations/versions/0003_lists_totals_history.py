@@ -227,14 +227,7 @@ def _create_count_tables() -> None:
         schema="comention",
         comment="Changes not yet folded into the counts; appended by the transaction that makes the change.",
     )
-    for first, second in (("drug_id", "condition_id"), ("condition_id", "drug_id")):
-        op.create_index(
-            op.f(f"ix_cooccurrence_delta_annotator_id_{first}_{second}"),
-            "cooccurrence_delta",
-            ["annotator_id", first, second],
-            unique=False,
-            schema="comention",
-        )
+    _index_deltas()
     op.create_table(
         "past_contribution",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -365,7 +358,11 @@ def _restore_deltas() -> None:
         schema="comention",
         comment="Changes not yet folded into cooccurrence_count; appended by the transaction that makes the change.",
     )
-    for first, second in (("condition_id", "drug_id"), ("drug_id", "condition_id")):
+    _index_deltas()
+
+
+def _index_deltas() -> None:
+    for first, second in (("drug_id", "condition_id"), ("condition_id", "drug_id")):
         op.create_index(
             op.f(f"ix_cooccurrence_delta_annotator_id_{first}_{second}"),
             "cooccurrence_delta",
