@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import psycopg
@@ -19,6 +20,7 @@ from comention.errors import (
     SettingsError,
     StatementTimeoutError,
 )
+from storage.embedded_folder import is_out_of_room
 
 if TYPE_CHECKING:
     from comention.settings import Settings
@@ -142,7 +144,8 @@ def explain(error: BaseException | None, url: URL) -> DatabaseError:
     state = getattr(error, "sqlstate", None)
     said = str(error).strip()
     first_line = said.splitlines()[0] if said else "no reason given"
-    if state == "53100" or "No space left on device" in said:
+    is_away = isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P")))
+    if state == "53100" or "No space left on device" in said or (is_away and _is_out_of_room(url)):
         return DiskFullError(
             f"{place} has no room left on its disk: free some space and run the same command again, nothing is lost"
         )
@@ -165,11 +168,17 @@ def explain(error: BaseException | None, url: URL) -> DatabaseError:
         return StatementTimeoutError(
             f"{place} stopped the statement because it took too long: ask for less, or raise its timeout"
         )
-    if isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P"))):
+    if is_away:
         return RetryableDatabaseError(
             f"{place} cannot be reached: {first_line}; is it running, and is its address right?"
         )
     return DatabaseError(f"{place} refuses: {first_line}")
+
+
+def _is_out_of_room(url: URL) -> bool:
+    """Whether a server of ours is away because its disk is full, which ends it before it can say so."""
+    sockets = url.host or url.query.get("host")
+    return isinstance(sockets, str) and sockets.startswith("/") and is_out_of_room(Path(sockets))
 
 
 def _place(url: URL) -> str:

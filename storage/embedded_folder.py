@@ -26,6 +26,8 @@ from comention.errors import EmbeddedServerError
 
 _POLL_S = 0.01
 _LOG_BYTES = 4 * 2**20
+_LINK = "server-files"
+_SEGMENT_BYTES = 16 * 2**20  # Postgres adds to its log in pieces of this size, and ends where one finds no room
 
 
 class ServerFolder:
@@ -92,6 +94,28 @@ def read_log(path: Path, start: int) -> list[str] | None:
     if "No space left on device" in said or os.statvfs(path).f_bavail == 0:
         return None
     return said.splitlines()
+
+
+def link_files(sockets: Path, folder: Path) -> None:
+    """Lay a link to a server's files beside its socket, for `is_out_of_room`."""
+    (sockets / _LINK).symlink_to(folder)
+
+
+def is_out_of_room(sockets: Path) -> bool:
+    """Whether the embedded Postgres that listens in ``sockets``, or did, has no room for the next piece of its log.
+
+    Then it ends at once, whatever it does, and whoever used it only sees that the connection is gone. False for other servers.
+    """
+    return lacks_room(sockets / _LINK)
+
+
+def lacks_room(path: Path) -> bool:
+    """Whether the disk that ``path`` lies on has no room for the next piece of Postgres' log; False where nothing is there."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _SEGMENT_BYTES
 
 
 def open_lock(path: Path) -> int:

@@ -24,7 +24,17 @@ from pathlib import Path
 from typing import Protocol
 
 from comention.errors import EmbeddedServerError
-from storage.embedded_folder import ServerFolder, no_space, open_lock, pids_holding, read_log, sentence_of, wait_lock
+from storage.embedded_folder import (
+    ServerFolder,
+    lacks_room,
+    link_files,
+    no_space,
+    open_lock,
+    pids_holding,
+    read_log,
+    sentence_of,
+    wait_lock,
+)
 from storage.embedded_place import Program, empty_folder, make_socket_folder, path_for
 from storage.embedded_process import Account, Spawner, server_account
 
@@ -106,6 +116,7 @@ class Supervisor:
             self._server.prepare(spawner)
             log_start = os.fstat(log).st_size
             empty_folder(self._sockets)
+            link_files(self._sockets, self._folder.path)
             self._folder.write_state(self._sockets, ready=False)
             self._child = spawner.spawn(self._server.command(self._sockets), self._server.death_signal)
         finally:
@@ -124,7 +135,7 @@ class Supervisor:
         self._folder.write_state(self._sockets, ready=True)
 
     def watch(self) -> None:
-        """Return when the server is no longer used; start it again whenever it ends before.
+        """Return when the server is no longer used; start it again whenever it ends before, however long its disk is full.
 
         Raises:
             EmbeddedServerError: it ended too often.
@@ -141,11 +152,14 @@ class Supervisor:
                     self._start_again(failures)
 
     def _start_again(self, failures: int) -> None:
-        if failures > _RESTARTS:
+        is_full = lacks_room(self._folder.path)
+        if failures > _RESTARTS and not is_full:
             raise EmbeddedServerError(
                 f"{self._server.title} ended {failures} times in a row and is left so; see {self._folder.log}."
             )
         note(f"{self._server.title} ended by itself and is started again")
+        if is_full:
+            note(no_space(self._folder.path))
         try:
             self._folder.write_state(self._sockets, ready=False)
             self._wait(min(0.05 * 2**failures, _LONGEST_PAUSE_S))

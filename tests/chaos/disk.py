@@ -56,8 +56,6 @@ def _measure(ground: Ground, postgres: EmbeddedPostgres, disk: Path, expected: d
         site.wait(lambda: site.said(SAID) > 0, "a worker's word of the full disk", 240)
         ballast.unlink()
         emptied_at = time.monotonic()
-        if not postgres.is_running():  # it was tried too often meanwhile, and is left to whoever makes room
-            postgres.start()
         site.wait(lambda: marks.append(site.mark(hand_in=1.0)) is None, "an answer of Postgres", 120)
         site.wait(lambda: site.gets_on(marks[-1]), "work when there was room", 240)
         resumed = time.monotonic() - emptied_at

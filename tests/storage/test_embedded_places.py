@@ -16,8 +16,9 @@ import psycopg
 import pytest
 
 import storage.embedded
-from comention.errors import EmbeddedServerError
+from comention.errors import DatabaseError, DiskFullError, EmbeddedServerError
 from storage import embedded_place, embedded_postgres, embedded_valkey
+from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.embedded_folder import ServerFolder
 from storage.embedded_place import Program, make_socket_folder, place_program
@@ -239,6 +240,40 @@ def test_a_full_disk_at_the_start_is_named_for_either_server(used_home: Path, sm
             server.start()
     ballast.unlink()
     assert answers(small_disk / "home")
+
+
+@needs_root
+def test_a_log_without_room_is_named_to_whoever_uses_the_server_which_comes_back_with_the_room(
+    used_home: Path, small_disk: Path
+) -> None:
+    copy_home(used_home, small_disk / "home")
+    with EmbeddedPostgres(small_disk / "home") as postgres:
+        database = Database(parse_url(postgres.url, connect_timeout=10))
+        ballast = small_disk / "ballast"
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free - 8 * 2**20)
+        with pytest.raises(DiskFullError, match="has no room left on its disk: free some space"):
+            write_log(database)
+        ballast.unlink()
+        deadline = time.monotonic() + LIMIT_S
+        while not is_back(database):
+            assert time.monotonic() < deadline, "Postgres did not come back"
+        database.close()
+
+
+def write_log(database: Database) -> None:
+    """Write to the log alone, 64 MB of it."""
+    for _ in range(16):
+        with database.autocommit() as connection:
+            connection.exec_driver_sql("SELECT pg_logical_emit_message(false, 'test', repeat('x', 4194304))")
+
+
+def is_back(database: Database) -> bool:
+    try:
+        database.server_version()
+    except DatabaseError:
+        return False
+    return True
 
 
 @needs_root
