@@ -204,9 +204,8 @@ def _rank(
 ) -> Ranking:
     """Return a page of a function of the schema that gives its ``:fetched`` most cited rows, in an order of our own.
 
-    Among as many ``candidates`` as are given; where it is None, among all, which ``columns`` then have to begin like the
-    function's own order. That breaks ties otherwise than we do, so as many rows are fetched as it takes to have whole all that
-    tie with the last of the page.
+    Among as many ``candidates`` as are given; where it is None, among all, and ``columns`` have to be the function's own order.
+    Where rows have come before the place ``after``, more are fetched until the page is full.
     """
     before = offset if after is None else after.position
     fetched = before + limit + 1 if candidates is None else candidates + 1
@@ -216,11 +215,9 @@ def _rank(
             query, fetched=fetched, limit=limit + 1, offset=0 if after else offset, **_place(after), **values
         )
         known = rows[0]["candidates"] if rows else None
-        if candidates is not None or fetched > LISTED or (known is not None and known < fetched):
+        if candidates is not None or len(rows) > limit or fetched > LISTED or after is None:
             break
-        if rows and _numbers(rows[:limit][-1], columns) < tuple(rows[0]["last"]):
-            break
-        if not rows and not before:
+        if known is not None and known < fetched:
             break
         fetched = min(4 * fetched, LISTED + 1)
     shown = rows[:limit]
@@ -245,10 +242,9 @@ def _ranked(source: str, columns: tuple[str, ...], names: tuple[str, ...], after
     places = [f"CAST(:number_{number} AS float8)" for number in range(len(columns))]
     places += [f"CAST(:name_{number} AS text)" for number in range(len(names))]
     behind = f"WHERE ({order}) > ({', '.join(places)}) " if after else ""
-    last = f"max(ARRAY[{', '.join(numbers)}]::float8[]) OVER ()"
     return (
-        f"SELECT {_COLUMNS}, candidates, last FROM "  # noqa: S608 - our own names
-        f"(SELECT *, count(*) OVER () AS candidates, {last} AS last FROM {source}) ranked "
+        f"SELECT {_COLUMNS}, candidates FROM "  # noqa: S608 - our own names
+        f"(SELECT *, count(*) OVER () AS candidates FROM {source}) ranked "
         f"{behind}ORDER BY {order} LIMIT :limit OFFSET :offset"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -110,6 +111,30 @@ def test_the_pairs_of_all_are_ranked_over_folded_counts_and_deltas(corpus: Datab
     assert set(rows(corpus, "SELECT * FROM analysis.top_pairs(1000)")) == set(every)
     best = sorted((row.citation_count for row in every), reverse=True)
     assert [row.citation_count for row in rows(corpus, "SELECT * FROM analysis.top_pairs(5)")] == best[:5]
+
+
+@pytest.mark.parametrize("folded", [True, False], ids=["folded", "deltas"])
+def test_among_equals_names_decide_wherever_a_ranking_is_cut(database: Database, folded: bool) -> None:
+    pairs = list(itertools.product(DRUGS, CONDITIONS))
+    random.Random(3).shuffle(pairs)
+    store(
+        database,
+        [citation(pmid, [f"After {drug}, {condition}."], year=2001) for pmid, (drug, condition) in enumerate(pairs, 1)],
+    )
+    annotate(database, LexiconAnnotator())
+    if folded:
+        fold_counts(database)
+    for ranking, names in (
+        (f"analysis.top_conditions('{DRUGS[0]}', :n)", sorted(CONDITIONS)),
+        (f"analysis.top_drugs('{CONDITIONS[0]}', :n)", sorted(DRUGS)),
+        (f"analysis.top_conditions('{DRUGS[0]}', :n, from_year => 2000)", sorted(CONDITIONS)),
+        (f"analysis.top_drugs('{CONDITIONS[0]}', :n, min_score => 0)", sorted(DRUGS)),
+        ("analysis.top_pairs(:n)", [f"{drug} {condition}" for drug, condition in sorted(pairs)]),
+    ):
+        for number in (None, *range(1, len(names) + 1)):
+            found = [f"{row.drug} {row.condition}" for row in rows(database, f"SELECT * FROM {ranking}", n=number)]
+            wanted = names[:number]
+            assert [name for one, name in zip(found, wanted, strict=True) if name not in one] == [], ranking
 
 
 def test_years_narrow_the_counts_and_what_they_are_compared_with(corpus: Database) -> None:

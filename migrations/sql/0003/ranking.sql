@@ -23,7 +23,8 @@ $$;
 -- and beside them the cells that deltas have moved since; each cell comes from one of the two. Most moves are by a citation or
 -- two, and a cell so moved is among the first only with a total near `bar`, what the last of the unmoved has: the index of rank
 -- is read as far as that. Cells that have moved farther, or may be new among the first, are looked up one by one. Where nothing
--- has moved, the index alone is read: to set the rest up would take longer than that.
+-- has moved, the index alone is read: to set the rest up would take longer than that. All that tie with the last row come too,
+-- for names are what decides among those.
 CREATE FUNCTION comention.rank_pairs(a smallint, of_drug integer, of_condition integer, max_rows integer, min_sentences bigint)
 RETURNS TABLE (drug_id integer, condition_id integer, sentence_count bigint, citation_count bigint,
                first_year smallint, last_year smallint)
@@ -58,8 +59,8 @@ BEGIN
         SELECT t.drug_id, t.condition_id, t.sentence_count, t.citation_count, t.first_year, t.last_year
         FROM comention.cooccurrence_total t
         WHERE t.annotator_id = a AND t.drug_id = of_drug AND t.condition_id > 0 AND t.sentence_count >= min_sentences
-        ORDER BY t.citation_count DESC, t.sentence_count DESC, t.condition_id
-        LIMIT max_rows;
+        ORDER BY t.citation_count DESC, t.sentence_count DESC
+        FETCH FIRST (max_rows) ROWS WITH TIES;
     ELSIF of_condition IS NOT NULL AND NOT EXISTS (
         SELECT FROM comention.cooccurrence_delta x WHERE x.annotator_id = a AND x.condition_id = of_condition
     ) THEN
@@ -67,8 +68,8 @@ BEGIN
         SELECT t.drug_id, t.condition_id, t.sentence_count, t.citation_count, t.first_year, t.last_year
         FROM comention.cooccurrence_total t
         WHERE t.annotator_id = a AND t.condition_id = of_condition AND t.drug_id > 0 AND t.sentence_count >= min_sentences
-        ORDER BY t.citation_count DESC, t.sentence_count DESC, t.drug_id
-        LIMIT max_rows;
+        ORDER BY t.citation_count DESC, t.sentence_count DESC
+        FETCH FIRST (max_rows) ROWS WITH TIES;
     ELSIF of_drug IS NOT NULL THEN
         RETURN QUERY
         WITH moved AS MATERIALIZED (
@@ -82,10 +83,10 @@ BEGIN
             FROM comention.cooccurrence_total t
             WHERE t.annotator_id = a AND t.drug_id = of_drug AND t.condition_id > 0 AND t.sentence_count >= min_sentences
               AND t.condition_id NOT IN (SELECT m.condition_id FROM moved m)
-            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.condition_id
-            LIMIT max_rows
+            ORDER BY t.citation_count DESC, t.sentence_count DESC
+            FETCH FIRST (max_rows) ROWS WITH TIES
         ), bar AS MATERIALIZED (
-            SELECT CASE WHEN count(*) = max_rows THEN min(u.citation_count) ELSE 0 END AS c FROM unmoved u
+            SELECT CASE WHEN count(*) >= max_rows THEN min(u.citation_count) ELSE 0 END AS c FROM unmoved u
         ), found AS (
             SELECT u.*, false AS taken FROM unmoved u
             UNION ALL
@@ -99,8 +100,8 @@ BEGIN
                       WHERE n.annotator_id = a AND n.drug_id = of_drug AND n.condition_id > 0
                         AND n.citation_count >= (SELECT bar.c - 2 FROM bar)))
               AND m.s + coalesce(t.sentence_count, 0) >= greatest(min_sentences, 1)
-            ORDER BY 3 DESC, 2 DESC, 1
-            LIMIT max_rows
+            ORDER BY 3 DESC, 2 DESC
+            FETCH FIRST (max_rows) ROWS WITH TIES
         )
         SELECT of_drug, f.condition_id, f.sentence_count, f.citation_count,
                CASE WHEN f.taken THEN (SELECT y.first_year FROM comention.years_of_cell(a, of_drug, f.condition_id) y)
@@ -121,10 +122,10 @@ BEGIN
             FROM comention.cooccurrence_total t
             WHERE t.annotator_id = a AND t.condition_id = of_condition AND t.drug_id > 0 AND t.sentence_count >= min_sentences
               AND t.drug_id NOT IN (SELECT m.drug_id FROM moved m)
-            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.drug_id
-            LIMIT max_rows
+            ORDER BY t.citation_count DESC, t.sentence_count DESC
+            FETCH FIRST (max_rows) ROWS WITH TIES
         ), bar AS MATERIALIZED (
-            SELECT CASE WHEN count(*) = max_rows THEN min(u.citation_count) ELSE 0 END AS c FROM unmoved u
+            SELECT CASE WHEN count(*) >= max_rows THEN min(u.citation_count) ELSE 0 END AS c FROM unmoved u
         ), found AS (
             SELECT u.*, false AS taken FROM unmoved u
             UNION ALL
@@ -138,8 +139,8 @@ BEGIN
                       WHERE n.annotator_id = a AND n.condition_id = of_condition AND n.drug_id > 0
                         AND n.citation_count >= (SELECT bar.c - 2 FROM bar)))
               AND m.s + coalesce(t.sentence_count, 0) >= greatest(min_sentences, 1)
-            ORDER BY 3 DESC, 2 DESC, 1
-            LIMIT max_rows
+            ORDER BY 3 DESC, 2 DESC
+            FETCH FIRST (max_rows) ROWS WITH TIES
         )
         SELECT f.drug_id, of_condition, f.sentence_count, f.citation_count,
                CASE WHEN f.taken THEN (SELECT y.first_year FROM comention.years_of_cell(a, f.drug_id, of_condition) y)
@@ -161,9 +162,9 @@ BEGIN
             WHERE t.annotator_id = a AND t.drug_id > 0 AND t.condition_id > 0 AND t.sentence_count >= min_sentences
               AND (t.drug_id, t.condition_id) NOT IN (SELECT m.drug_id, m.condition_id FROM moved m)
             ORDER BY t.citation_count DESC, t.sentence_count DESC
-            LIMIT max_rows
+            FETCH FIRST (max_rows) ROWS WITH TIES
         ), bar AS MATERIALIZED (
-            SELECT CASE WHEN count(*) = max_rows THEN min(u.citation_count) ELSE 0 END AS c FROM unmoved u
+            SELECT CASE WHEN count(*) >= max_rows THEN min(u.citation_count) ELSE 0 END AS c FROM unmoved u
         ), found AS (
             SELECT u.*, false AS taken FROM unmoved u
             UNION ALL
@@ -178,7 +179,7 @@ BEGIN
                         AND n.citation_count >= (SELECT bar.c - 2 FROM bar)))
               AND m.s + coalesce(t.sentence_count, 0) >= greatest(min_sentences, 1)
             ORDER BY 4 DESC, 3 DESC
-            LIMIT max_rows
+            FETCH FIRST (max_rows) ROWS WITH TIES
         )
         SELECT f.drug_id, f.condition_id, f.sentence_count, f.citation_count,
                CASE WHEN f.taken THEN (SELECT y.first_year FROM comention.years_of_cell(a, f.drug_id, f.condition_id) y)
@@ -220,8 +221,8 @@ LANGUAGE sql STABLE ROWS 20 SET search_path = '' AS $$
     ) cell
     GROUP BY cell.drug_id, cell.condition_id
     HAVING sum(cell.s) >= greatest(min_sentences, 1)
-    ORDER BY 4 DESC, 3 DESC, 1, 2
-    LIMIT max_rows
+    ORDER BY 4 DESC, 3 DESC
+    FETCH FIRST (max_rows) ROWS WITH TIES
 $$;
 
 -- The same where only some mentions are wanted: read from the mentions of the citations that have the drug or condition.
@@ -262,14 +263,15 @@ LANGUAGE sql STABLE ROWS 20 SET search_path = '' AS $$
       AND (of_drug IS NULL OR d.concept_id = of_drug) AND (of_condition IS NULL OR k.concept_id = of_condition)
     GROUP BY d.concept_id, k.concept_id
     HAVING count(*) >= min_sentences
-    ORDER BY 4 DESC, 3 DESC, 1, 2
-    LIMIT max_rows
+    ORDER BY 4 DESC, 3 DESC
+    FETCH FIRST (max_rows) ROWS WITH TIES
 $$;
 
 -- Pairs with everything that analysis.cooccurrence says of them. Filters by section, publication type or score leave the
 -- statistics null: what drug and condition have on their own under such a filter is not counted. Without a filter, which is what
--- is asked most, a statement of its own reads the totals alone: to set up the parts that it does not read would take a fifth of
--- its time. Otherwise margins are looked up once for each drug and condition, for adding up their years takes longer.
+-- is asked most, statements of their own read the totals alone, of a drug, of a condition, or of pairs: to set up parts that are not
+-- read would take a fifth of the time, and to look up what all rows share for each of them another. Otherwise margins are looked up
+-- once for each drug and condition, for adding up their years takes longer. Among equals names decide, byte by byte.
 CREATE FUNCTION comention.list_pairs(
     of_drug integer, of_condition integer, max_rows integer, min_sentences bigint, from_year integer, to_year integer,
     in_section text, of_type text, min_score real
@@ -283,14 +285,84 @@ DECLARE
     by_mention CONSTANT boolean := in_section IS NOT NULL OR of_type IS NOT NULL OR min_score IS NOT NULL;
     by_year CONSTANT boolean := NOT by_mention AND (from_year IS NOT NULL OR to_year IS NOT NULL);
     first_of CONSTANT integer := CASE WHEN from_year IS NOT NULL OR to_year IS NOT NULL THEN coalesce(from_year, 1) END;
+    all_rows CONSTANT integer := coalesce(max_rows, 2147483647);
     last_of CONSTANT integer := CASE WHEN from_year IS NOT NULL OR to_year IS NOT NULL THEN coalesce(to_year, 32767) END;
 BEGIN
-    IF NOT by_mention AND NOT by_year THEN
+    IF NOT by_mention AND NOT by_year AND of_drug IS NOT NULL AND of_condition IS NULL THEN
         RETURN QUERY
         SELECT p.*
-        FROM comention.rank_pairs(a, of_drug, of_condition, max_rows, min_sentences) f
-        JOIN comention.concept d ON d.id = f.drug_id
-        JOIN comention.concept k ON k.id = f.condition_id
+        FROM (
+            SELECT r.*, k.key
+            FROM comention.rank_pairs(a, of_drug, of_condition, all_rows, min_sentences) r
+            JOIN comention.concept k ON k.id = r.condition_id
+            ORDER BY r.citation_count DESC, r.sentence_count DESC, k.key COLLATE "C"
+            LIMIT all_rows
+        ) f
+        CROSS JOIN (SELECT k.key FROM comention.concept k WHERE k.id = of_drug) fixed
+        CROSS JOIN (
+            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
+            FROM comention.cooccurrence_total_part e
+            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = 0
+        ) z
+        CROSS JOIN (
+            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
+            FROM comention.cooccurrence_total_part e
+            WHERE e.annotator_id = a AND e.drug_id = of_drug AND e.condition_id = 0
+        ) x
+        CROSS JOIN LATERAL (
+            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
+            FROM comention.cooccurrence_total_part e
+            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = f.condition_id
+        ) y
+        CROSS JOIN LATERAL comention.associate(
+            fixed.key, f.key, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
+            x.n, y.n, z.n, x.c, y.c, z.c, x.w, y.w, z.w
+        ) p
+        ORDER BY p.citation_count DESC, p.sentence_count DESC, p.condition COLLATE "C";
+        RETURN;
+    ELSIF NOT by_mention AND NOT by_year AND of_drug IS NULL AND of_condition IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.*
+        FROM (
+            SELECT r.*, k.key
+            FROM comention.rank_pairs(a, of_drug, of_condition, all_rows, min_sentences) r
+            JOIN comention.concept k ON k.id = r.drug_id
+            ORDER BY r.citation_count DESC, r.sentence_count DESC, k.key COLLATE "C"
+            LIMIT all_rows
+        ) f
+        CROSS JOIN (SELECT k.key FROM comention.concept k WHERE k.id = of_condition) fixed
+        CROSS JOIN (
+            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
+            FROM comention.cooccurrence_total_part e
+            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = 0
+        ) z
+        CROSS JOIN LATERAL (
+            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
+            FROM comention.cooccurrence_total_part e
+            WHERE e.annotator_id = a AND e.drug_id = f.drug_id AND e.condition_id = 0
+        ) x
+        CROSS JOIN (
+            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
+            FROM comention.cooccurrence_total_part e
+            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = of_condition
+        ) y
+        CROSS JOIN LATERAL comention.associate(
+            f.key, fixed.key, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
+            x.n, y.n, z.n, x.c, y.c, z.c, x.w, y.w, z.w
+        ) p
+        ORDER BY p.citation_count DESC, p.sentence_count DESC, p.drug COLLATE "C";
+        RETURN;
+    ELSIF NOT by_mention AND NOT by_year THEN
+        RETURN QUERY
+        SELECT p.*
+        FROM (
+            SELECT r.*, d.key AS drug, k.key AS condition
+            FROM comention.rank_pairs(a, of_drug, of_condition, all_rows, min_sentences) r
+            JOIN comention.concept d ON d.id = r.drug_id
+            JOIN comention.concept k ON k.id = r.condition_id
+            ORDER BY r.citation_count DESC, r.sentence_count DESC, d.key COLLATE "C", k.key COLLATE "C"
+            LIMIT all_rows
+        ) f
         CROSS JOIN (
             SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
             FROM comention.cooccurrence_total_part e
@@ -307,21 +379,28 @@ BEGIN
             WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = f.condition_id
         ) y
         CROSS JOIN LATERAL comention.associate(
-            d.key, k.key, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
+            f.drug, f.condition, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
             x.n, y.n, z.n, x.c, y.c, z.c, x.w, y.w, z.w
         ) p
-        ORDER BY p.citation_count DESC, p.sentence_count DESC, p.drug, p.condition;
+        ORDER BY p.citation_count DESC, p.sentence_count DESC, p.drug COLLATE "C", p.condition COLLATE "C";
         RETURN;
     END IF;
     RETURN QUERY
-    WITH found AS MATERIALIZED (
+    WITH ranked AS MATERIALIZED (
         SELECT r.* FROM comention.rank_pairs_of_years(
-            a, of_drug, of_condition, max_rows, min_sentences, first_of, last_of) r
+            a, of_drug, of_condition, all_rows, min_sentences, first_of, last_of) r
         WHERE by_year
         UNION ALL
         SELECT r.* FROM comention.rank_pairs_of_mentions(
-            a, of_drug, of_condition, max_rows, min_sentences, first_of, last_of, in_section, of_type, min_score) r
+            a, of_drug, of_condition, all_rows, min_sentences, first_of, last_of, in_section, of_type, min_score) r
         WHERE by_mention
+    ), found AS MATERIALIZED (
+        SELECT r.*, d.key AS drug, k.key AS condition
+        FROM ranked r
+        JOIN comention.concept d ON d.id = r.drug_id
+        JOIN comention.concept k ON k.id = r.condition_id
+        ORDER BY r.citation_count DESC, r.sentence_count DESC, d.key COLLATE "C", k.key COLLATE "C"
+        LIMIT all_rows
     ), margin AS MATERIALIZED (
         SELECT w.drug_id, w.condition_id, sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c
         FROM (
@@ -337,16 +416,14 @@ BEGIN
     )
     SELECT p.*
     FROM found f
-    JOIN comention.concept d ON d.id = f.drug_id
-    JOIN comention.concept k ON k.id = f.condition_id
     LEFT JOIN margin x ON x.drug_id = f.drug_id AND x.condition_id = 0
     LEFT JOIN margin y ON y.drug_id = 0 AND y.condition_id = f.condition_id
     LEFT JOIN margin z ON z.drug_id = 0 AND z.condition_id = 0
     CROSS JOIN LATERAL comention.associate(
-        d.key, k.key, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
+        f.drug, f.condition, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
         x.n, y.n, z.n, x.c, y.c, z.c, NULL, NULL, NULL
     ) p
-    ORDER BY p.citation_count DESC, p.sentence_count DESC, p.drug, p.condition;
+    ORDER BY p.citation_count DESC, p.sentence_count DESC, p.drug COLLATE "C", p.condition COLLATE "C";
 END
 $$;
 
