@@ -21,6 +21,7 @@ DECLARE
     conditions CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_condition);
     before_pmid CONSTANT integer := coalesce($9 / 100000, 2147483647);
     citations bigint;
+    of_both bigint;
     of_either bigint;
     rarer integer[];
     highest integer;
@@ -31,12 +32,15 @@ DECLARE
     within integer[];
     missing integer := $3;
     got integer;
+    found integer := 0;
+    read_blocks integer := 0;
 BEGIN
     SELECT sum(p.citation_count) FILTER (WHERE p.drug_id > 0 AND p.condition_id > 0),
+           sum(p.citation_count) FILTER (WHERE p.drug_id = 0 OR p.condition_id = 0),
            least(sum(p.citation_count) FILTER (WHERE p.condition_id = 0), sum(p.citation_count) FILTER (WHERE p.drug_id = 0)),
            CASE WHEN sum(p.citation_count) FILTER (WHERE p.condition_id = 0) < sum(p.citation_count) FILTER (WHERE p.drug_id = 0)
                 THEN drugs ELSE conditions END
-    INTO citations, of_either, rarer
+    INTO citations, of_both, of_either, rarer
     FROM (VALUES (of_drug, of_condition), (of_drug, 0), (0, of_condition)) w (drug_id, condition_id)
     JOIN comention.cooccurrence_total_part p
         ON p.annotator_id = a AND p.drug_id = w.drug_id AND p.condition_id = w.condition_id;
@@ -45,18 +49,16 @@ BEGIN
     END IF;
     SELECT max(c.pmid) >> 12, min(c.pmid) >> 12 INTO highest, lowest FROM comention.citation c;
     top := least(highest, before_pmid >> 12);
-    -- Half as many again as are wanted, as if the pair were spread evenly. To take more would cost more: of two frequent names
-    -- that seldom share a sentence, each citation that has both is read through.
-    blocks := greatest(1, ceil((highest - lowest + 1) * 1.5 * missing / citations));
-    IF blocks >= highest - lowest + 1 THEN
-        blocks := highest - lowest + 1;
-    END IF;
+    -- A quarter more than are wanted, as if the pair were spread evenly; what is missing then is looked for in as many as it should
+    -- take by what was found. To take more would cost more: of two frequent names that seldom share a sentence, each citation that
+    -- has both is read through.
+    blocks := least(highest - lowest + 1, greatest(1, ceil((highest - lowest + 1) * 1.25 * missing / citations)));
     WHILE missing > 0 AND top >= lowest LOOP
         bottom := greatest(lowest, top - blocks + 1);
-        -- Where the blocks have more citations than the rarer of the two, their lists are longer to read than its own: then this
-        -- repeats the question for that one.
+        -- Where the blocks have more citations than the lists of the two, theirs are longer to read: then this repeats the question
+        -- for the rarer. Of a list much longer than the other only the pages are read that the other leads to.
         within := CASE
-            WHEN (top - bottom + 1) * 2048::bigint > of_either THEN rarer
+            WHEN (top - bottom + 1) * 3000::bigint > least(of_both, 2000 * of_either) THEN rarer
             ELSE ARRAY(SELECT -1 - b FROM pg_catalog.generate_series(bottom, top) b)
         END;
         RETURN QUERY
@@ -66,38 +68,42 @@ BEGIN
                x.label, extract(year FROM c.published_on)::integer, pg_catalog.substr(c.text, 1, c.title_length),
                coalesce(c.journal ->> 'title', c.journal ->> 'abbreviation'), c.publication_types
         FROM (
-            SELECT m.pmid, u.ordinal,
-                   array_agg(u.start_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (drugs)) AS drug_starts,
-                   array_agg(u.end_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (drugs)) AS drug_ends,
-                   array_agg(u.start_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (conditions)) AS condition_starts,
-                   array_agg(u.end_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (conditions)) AS condition_ends,
-                   least(max(u.score) FILTER (WHERE u.name_id = ANY (drugs)),
-                         max(u.score) FILTER (WHERE u.name_id = ANY (conditions))) AS score
-            FROM comention.citation_mentions m
-            JOIN comention.citation e ON e.pmid = m.pmid
-            CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
-                AS u (ordinal, start_char, end_char, name_id, score)
-            WHERE comention.mention_keys(m.pmid, m.name_ids) && drugs
-              AND comention.mention_keys(m.pmid, m.name_ids) && conditions
-              AND comention.mention_keys(m.pmid, m.name_ids) && within
-              AND m.annotator_id = a
-              AND m.pmid >> 12 BETWEEN bottom AND top
-              AND m.pmid <= before_pmid
-              AND NOT e.retracted
+            SELECT pair_in.*
+            FROM (
+                SELECT m.pmid, u.ordinal,
+                       array_agg(u.start_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (drugs)) AS drug_starts,
+                       array_agg(u.end_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (drugs)) AS drug_ends,
+                       array_agg(u.start_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (conditions)) AS condition_starts,
+                       array_agg(u.end_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (conditions)) AS condition_ends,
+                       least(max(u.score) FILTER (WHERE u.name_id = ANY (drugs)),
+                             max(u.score) FILTER (WHERE u.name_id = ANY (conditions))) AS score
+                FROM comention.citation_mentions m
+                CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
+                    AS u (ordinal, start_char, end_char, name_id, score)
+                WHERE comention.mention_keys(m.pmid, m.name_ids) && drugs
+                  AND comention.mention_keys(m.pmid, m.name_ids) && conditions
+                  AND comention.mention_keys(m.pmid, m.name_ids) && within
+                  AND m.annotator_id = a
+                  AND m.pmid >> 12 BETWEEN bottom AND top
+                  AND m.pmid <= before_pmid
+                  AND (u.name_id = ANY (drugs) OR u.name_id = ANY (conditions))
+                  AND ($8 IS NULL OR u.score >= $8)
+                  AND ($9 IS NULL OR m.pmid::bigint * 100000 + u.ordinal < $9)
+                  AND ($6 IS NULL OR EXISTS (
+                      SELECT FROM comention.sentence r
+                      JOIN comention.section q ON q.pmid = r.pmid AND q.ordinal = r.section_ordinal
+                      WHERE r.pmid = m.pmid AND r.ordinal = u.ordinal
+                        AND pg_catalog.upper($6) IN (pg_catalog.upper(q.label), q.category)))
+                GROUP BY m.pmid, u.ordinal
+                HAVING bool_or(u.name_id = ANY (drugs)) AND bool_or(u.name_id = ANY (conditions))
+                ORDER BY m.pmid DESC, u.ordinal DESC
+            ) pair_in
+            JOIN comention.citation e ON e.pmid = pair_in.pmid
+            WHERE NOT e.retracted
               AND ($4 IS NULL OR extract(year FROM e.published_on) >= $4)
               AND ($5 IS NULL OR extract(year FROM e.published_on) <= $5)
               AND ($7 IS NULL OR $7 = ANY (e.publication_types))
-              AND (u.name_id = ANY (drugs) OR u.name_id = ANY (conditions))
-              AND ($8 IS NULL OR u.score >= $8)
-              AND ($9 IS NULL OR m.pmid::bigint * 100000 + u.ordinal < $9)
-              AND ($6 IS NULL OR EXISTS (
-                  SELECT FROM comention.sentence r
-                  JOIN comention.section q ON q.pmid = r.pmid AND q.ordinal = r.section_ordinal
-                  WHERE r.pmid = m.pmid AND r.ordinal = u.ordinal
-                    AND pg_catalog.upper($6) IN (pg_catalog.upper(q.label), q.category)))
-            GROUP BY m.pmid, u.ordinal
-            HAVING bool_or(u.name_id = ANY (drugs)) AND bool_or(u.name_id = ANY (conditions))
-            ORDER BY m.pmid DESC, u.ordinal DESC
+            ORDER BY pair_in.pmid DESC, pair_in.ordinal DESC
             LIMIT missing
         ) hit
         JOIN comention.citation c ON c.pmid = hit.pmid
@@ -106,8 +112,13 @@ BEGIN
         ORDER BY hit.pmid DESC, hit.ordinal DESC;
         GET DIAGNOSTICS got = ROW_COUNT;
         missing := missing - got;
+        found := found + got;
+        read_blocks := read_blocks + top - bottom + 1;
         top := bottom - 1;
-        blocks := blocks * 4;
+        blocks := CASE
+            WHEN found = 0 THEN 4 * blocks
+            ELSE least(4 * read_blocks, greatest(1, ceil(1.25 * missing * read_blocks / found)))
+        END;
     END LOOP;
 END
 $$;
