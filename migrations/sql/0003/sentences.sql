@@ -26,7 +26,9 @@ DECLARE
     rarer integer[];
     highest integer;
     lowest integer;
+    -- Blocks of 4,096 PMIDs that are read next; whether by their own keys or by those of 65,536, and which.
     blocks integer;
+    size integer;
     top integer;
     bottom integer;
     within integer[];
@@ -54,12 +56,13 @@ BEGIN
     -- has both is read through.
     blocks := least(highest - lowest + 1, greatest(1, ceil((highest - lowest + 1) * 1.25 * missing / citations)));
     WHILE missing > 0 AND top >= lowest LOOP
-        bottom := greatest(lowest, top - blocks + 1);
-        -- Where the blocks have more citations than the lists of the two, theirs are longer to read: then this repeats the question
-        -- for the rarer. Of a list much longer than the other only the pages are read that the other leads to.
+        size := CASE WHEN blocks <= 16 THEN 0 ELSE 1 END;
+        bottom := greatest(lowest, (top - blocks + 1) >> 4 * size << 4 * size);
+        -- The lists of many blocks are longer to read than those of the two: a block takes as long as 400 citations of theirs. Then
+        -- this repeats the question for the rarer. Of a list much longer than the other only the pages are read that that one leads to.
         within := CASE
-            WHEN (top - bottom + 1) * 3000::bigint > least(of_both, 2000 * of_either) THEN rarer
-            ELSE ARRAY(SELECT -1 - b FROM pg_catalog.generate_series(bottom, top) b)
+            WHEN (top - bottom + 1) * 400::bigint > least(of_both, 2000 * of_either) THEN rarer
+            ELSE ARRAY(SELECT -1 - (b << 1 | size) FROM pg_catalog.generate_series(bottom >> 4 * size, top >> 4 * size) b)
         END;
         RETURN QUERY
         SELECT hit.pmid::bigint * 100000 + hit.ordinal, hit.pmid,
