@@ -21,7 +21,7 @@ import pytest
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import upgrade
-from tests.forked import Commands
+from tests.forked import COMMAND_MODULES, Forks
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = ROOT / "tests" / "plugins"
@@ -155,17 +155,17 @@ def run_command(*arguments: str | Path, timeout: float = 120, **settings: str) -
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[Commands]:
+def commands() -> Iterator[Forks]:
     """What runs commands in forks."""
     with (
         tempfile.TemporaryDirectory(prefix="comention-test-") as folder,
-        Commands(Path(folder), command_environment()) as started,
+        Forks(Path(folder), command_environment(), module="pipeline.cli", modules=COMMAND_MODULES) as started,
     ):
         yield started
 
 
 @pytest.fixture
-def comention(database_address: str, commands: Commands) -> Comention:
+def comention(database_address: str, commands: Forks) -> Comention:
     """The command line on this test's database, each command in a process of its own.
 
     Where more than comention's own settings are set, Python starts anew, as it reads some of the rest when it does.
@@ -177,7 +177,8 @@ def comention(database_address: str, commands: Commands) -> Comention:
             return run_command(*arguments, **settings)
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             environment = command_environment(**settings)
-            status = commands.run([*map(str, arguments)], environment, output.fileno(), errors.fileno(), timeout=120)
+            command = ["comention", *map(str, arguments)]
+            status = commands.run(command, environment, output.fileno(), errors.fileno(), timeout=120)
             written = []
             for file in (output, errors):
                 file.seek(0)

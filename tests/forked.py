@@ -1,4 +1,4 @@
-"""Commands in processes of their own that need not import everything anew: forks of one process that has done so."""
+"""Commands and workers in processes of their own that need not import everything anew: forks of one that has done so."""
 
 from __future__ import annotations
 
@@ -16,27 +16,82 @@ from pathlib import Path
 from types import TracebackType
 
 MODULES = (
-    "pipeline.cli",
     "comention.settings",
     "storage.migrate",
     "storage.search",
     "pipeline.stages.annotate_stage",
     "pipeline.stages.ingest_workers",
-    "pipeline.terminal.show",
 )
-"""What nearly every command imports; torch is none of it, nor what starts threads."""
-PROGRAM = "from tests.forked import main; main(); from pipeline.cli import main; main()"
+"""What nearly all import; torch is none of it, nor what starts threads, nor what reads settings when it is imported."""
+
+COMMAND_MODULES = ("pipeline.cli", *MODULES, "pipeline.terminal.show")
+WORKER_MODULES = (
+    *MODULES,
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.thread",
+    "celery.worker.consumer",
+    "kombu.transport.redis",
+    "pipeline.observability.telemetry",
+    "pipeline.workers.fetch_claimed",
+    "pipeline.workers.annotate_claimed",
+    "redis.asyncio",
+)
+PROGRAM = "from tests.forked import main; main({modules}); from {module} import main; main()"
 
 
-class Commands:
-    """The process that forks, for as long as the block runs."""
+class Fork:
+    """A process that was forked, with what `subprocess.Popen` offers."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._path = folder / "commands"
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._answers = connection.makefile("rb")
+        self.pid = int(self._answers.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit status, or minus the signal that ended it; None while it runs."""
+        with contextlib.suppress(TimeoutError):
+            self.wait(0.001)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Wait until it has ended, and return its exit status.
+
+        Raises:
+            TimeoutError: it goes on.
+        """
+        if self.returncode is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise TimeoutError(f"process {self.pid} has not ended after {timeout:g} s")
+            self.returncode = int(self._answers.readline())
+            self._answers.close()
+            self._connection.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, where it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+class Forks:
+    """The process that forks, for as long as the block runs; what it forks goes on as ``main`` of a module."""
+
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], *, module: str, modules: Sequence[str] = MODULES
+    ) -> None:
+        self._path = folder / "forks"
         self._environment = environment
+        self._program = PROGRAM.format(modules=tuple(modules), module=module)
 
-    def __enter__(self) -> Commands:
-        command = [sys.executable, "-c", PROGRAM, str(self._path)]
+    def __enter__(self) -> Forks:
+        command = [sys.executable, "-c", self._program, str(self._path)]
         self._process = subprocess.Popen(
             command, env=dict(self._environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
@@ -50,29 +105,32 @@ class Commands:
         self._process.terminate()
         self._process.communicate()
 
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int, *, folder: Path
+    ) -> Fork:
+        """Start one with what stands on its command line, the program's name first."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self._path))
+        asked = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+        socket.send_fds(connection, [json.dumps(asked).encode()], [output, errors])
+        connection.shutdown(socket.SHUT_WR)
+        return Fork(connection)
+
     def run(
         self, arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int, timeout: float
     ) -> int:
-        """Run ``comention`` and return its exit status, or minus the signal that ended it."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(timeout)
-            connection.connect(str(self._path))
-            asked = {"arguments": list(arguments), "environment": dict(environment), "folder": str(Path.cwd())}
-            socket.send_fds(connection, [json.dumps(asked).encode()], [output, errors])
-            connection.shutdown(socket.SHUT_WR)
-            answers = connection.makefile("rb")
-            pid = int(answers.readline())
-            try:
-                status = int(answers.readline())
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                raise
-        return status
+        """Run one and return its exit status, or minus the signal that ended it."""
+        started = self.start(arguments, environment, output, errors, folder=Path.cwd())
+        try:
+            return started.wait(timeout)
+        except TimeoutError:
+            started.kill()
+            raise
 
 
-def main() -> None:
+def main(modules: Sequence[str]) -> None:
     """Listen, fork for each who asks, and tell what came of it; return in a fork, which goes on as the command."""
-    for name in MODULES:
+    for name in modules:
         importlib.import_module(name)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(sys.argv[1])
@@ -123,4 +181,4 @@ def _become(asked: bytes, descriptors: list[int]) -> None:
     os.environ.clear()
     os.environ.update(command["environment"])
     os.chdir(command["folder"])
-    sys.argv = ["comention", *command["arguments"]]
+    sys.argv = command["arguments"]

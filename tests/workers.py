@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from storage.database import Database
 from storage.embedded import EmbeddedValkey
 from storage.jobs import BACKFILL
 from tests.conftest import ROOT, command_environment
+from tests.forked import Forks
 from tests.ncbi import NcbiServer
 
 LEASE = 2.0
@@ -61,16 +61,16 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> floa
 class Worker:
     """One Celery worker process."""
 
-    def __init__(self, name: str, app: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, forks: Forks, name: str, app: str, arguments: list[str], environment: dict[str, str], log: Path
+    ) -> None:
         self.log = log
         self._stream = log.open("ab")
-        command = [sys.executable, "-m", "celery", "-A", app]
         if arguments[0] != "beat":
             arguments = ["worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *arguments]
             arguments += ["--hostname", f"{name}@test", "--loglevel", "INFO"]
-        self.process = subprocess.Popen(
-            [*command, *arguments], cwd=ROOT, env=environment, stdout=self._stream, stderr=self._stream
-        )
+        command = ["celery", "-A", app, *arguments]
+        self.process = forks.start(command, environment, self._stream.fileno(), self._stream.fileno(), folder=ROOT)
 
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Send a signal and return what the process ended with."""
@@ -92,7 +92,10 @@ class Worker:
 class Plant:
     """A Valkey, workers on it, and the database and NCBI that they work with."""
 
-    def __init__(self, folder: Path, address: str, database: Database, ncbi: NcbiServer, **settings: str) -> None:
+    def __init__(
+        self, forks: Forks, folder: Path, address: str, database: Database, ncbi: NcbiServer, **settings: str
+    ) -> None:
+        self._forks = forks
         self.folder = folder
         self.database = database
         self.ncbi = ncbi
@@ -128,11 +131,6 @@ class Plant:
             for worker in self.workers:
                 sys.stderr.write(f"--- {worker.log.name}\n{worker.said()[-4000:]}\n")
 
-    def kill_broker(self) -> None:
-        """Kill Valkey with -9; it is started again."""
-        self.redis.ping()
-        os.kill(int(self.redis.info("server")["process_id"]), signal.SIGKILL)
-
     @property
     def settings(self) -> dict[str, str]:
         """The settings of the workers, as environment variables."""
@@ -162,7 +160,7 @@ class Plant:
             arguments = ["beat", "--schedule", str(self.folder / f"{name}.schedule"), "--loglevel", "INFO"]
         else:
             arguments = ["--queues", queues, "--pool", "threads", "--concurrency", str(threads)]
-        worker = Worker(name, app, arguments, environment, self.folder / f"{name}.log")
+        worker = Worker(self._forks, name, app, arguments, environment, self.folder / f"{name}.log")
         self.workers.append(worker)
         return worker
 

@@ -15,7 +15,7 @@ from tests.chaos.ground import Ground
 from tests.chaos.kills import kill_workers
 from tests.chaos.outcome import Outcome
 from tests.chaos.scale import SHORT
-from tests.chaos.servers import lose_postgres
+from tests.chaos.servers import lose_postgres, lose_redis
 from tests.conftest import fast_folder
 
 
@@ -29,7 +29,7 @@ def ground() -> Iterator[Ground]:
         yield started
 
 
-@pytest.mark.parametrize("row", [kill_workers, lose_postgres])
+@pytest.mark.parametrize("row", [kill_workers, lose_postgres, lose_redis])
 def test_a_fault_leaves_what_nobody_disturbed_leaves(ground: Ground, row: Callable[[Ground], Outcome]) -> None:
     outcome = row(ground)
     assert outcome.met, outcome.result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from storage.database import Database, parse_url
 from storage.embedded import EmbeddedPostgres
-from tests.conftest import run_command
+from tests.conftest import command_environment, run_command
+from tests.forked import WORKER_MODULES, Forks
 from tests.ncbi import NcbiServer, make_articles
 from tests.workers import CITATIONS, KEY, Plant, content
 
@@ -42,8 +44,20 @@ def inline(postgres: EmbeddedPostgres, template: str, served: NcbiServer) -> dic
     return found
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What starts Celery workers."""
+    with (
+        tempfile.TemporaryDirectory(prefix="comention-test-") as folder,
+        Forks(Path(folder), command_environment(), module="celery.__main__", modules=WORKER_MODULES) as started,
+    ):
+        yield started
+
+
 @pytest.fixture
-def plant(tmp_path: Path, database_address: str, database: Database, served: NcbiServer) -> Iterator[Plant]:
+def plant(
+    forks: Forks, tmp_path: Path, database_address: str, database: Database, served: NcbiServer
+) -> Iterator[Plant]:
     """A Valkey to start workers on, with a database of this test."""
-    with Plant(tmp_path, database_address, database, served) as running:
+    with Plant(forks, tmp_path, database_address, database, served) as running:
         yield running

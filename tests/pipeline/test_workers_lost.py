@@ -7,34 +7,12 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import text
-
 from storage.database import Database
 from storage.quarantine import list_quarantined
+from tests.forked import Forks
 from tests.ncbi import NcbiServer, make_articles
 from tests.plugins.hazard_annotator import DEADLY
 from tests.workers import CITATIONS, SLOW, Plant, Worker, content, wait_until
-
-
-def test_workers_go_on_when_the_sessions_of_all_are_ended_and_the_broker_is_killed(
-    plant: Plant, inline: dict[str, object]
-) -> None:
-    plant.start("fetch,default", **SLOW)
-    plant.start("annotate", **SLOW)
-    plant.start("beat", **SLOW)
-    number = plant.hand_in()
-    for share in range(1, 3):
-        wait_until(lambda share=share: plant.count("annotation") >= share * 100, 60, "some more annotated")  # type: ignore[misc]
-        with plant.database.autocommit() as connection:
-            connection.execute(
-                text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-            )
-        plant.kill_broker()
-    plant.finish(number)
-    assert content(plant.database) == inline
 
 
 def test_workers_that_are_killed_lose_nothing_and_do_nothing_twice(plant: Plant, inline: dict[str, object]) -> None:
@@ -61,14 +39,14 @@ def test_workers_that_are_killed_lose_nothing_and_do_nothing_twice(plant: Plant,
 
 
 def test_a_citation_that_ends_every_process_is_given_up_and_all_others_are_done(
-    tmp_path: Path, database_address: str, database: Database
+    forks: Forks, tmp_path: Path, database_address: str, database: Database
 ) -> None:
     articles = make_articles(120)
     articles[57] = replace(articles[57], abstract=f"A patient took lithium. Here {DEADLY}.")
     deaths = 0
     with (
         NcbiServer(articles, enforce_rate=False) as ncbi,
-        Plant(tmp_path, database_address, database, ncbi, COMENTION_ANNOTATE__ANNOTATOR="deadly") as plant,
+        Plant(forks, tmp_path, database_address, database, ncbi, COMENTION_ANNOTATE__ANNOTATOR="deadly") as plant,
     ):
         plant.start("fetch,default")
         plant.start("beat")
@@ -109,7 +87,7 @@ def test_a_worker_that_was_stopped_loses_its_work_and_wakes_to_do_no_harm(
 
 
 def test_a_fetcher_that_was_stopped_in_the_middle_of_a_batch_loses_it(
-    tmp_path: Path, database_address: str, database: Database, inline: dict[str, object]
+    forks: Forks, tmp_path: Path, database_address: str, database: Database, inline: dict[str, object]
 ) -> None:
     stopped: list[Worker] = []
 
@@ -119,7 +97,7 @@ def test_a_fetcher_that_was_stopped_in_the_middle_of_a_batch_loses_it(
 
     with (
         NcbiServer(make_articles(CITATIONS), enforce_rate=False, before_answer=stop_the_first) as ncbi,
-        Plant(tmp_path, database_address, database, ncbi, COMENTION_NCBI__BATCH_SIZE="20") as plant,
+        Plant(forks, tmp_path, database_address, database, ncbi, COMENTION_NCBI__BATCH_SIZE="20") as plant,
     ):
         first = plant.start("fetch", threads=1)
         stopped.append(first)
