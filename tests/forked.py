@@ -24,7 +24,15 @@ MODULES = (
 )
 """What nearly all import; torch is none of it, nor what starts threads, nor what reads settings when it is imported."""
 
-COMMAND_MODULES = ("pipeline.cli", *MODULES, "pipeline.terminal.show")
+COMMAND_MODULES = (
+    "pipeline.cli",
+    *MODULES,
+    "celery.app.base",
+    "kombu.transport.redis",
+    "pipeline.observability.telemetry",
+    "pipeline.terminal.show",
+    "redis.asyncio",
+)
 WORKER_MODULES = (
     *MODULES,
     "celery.apps.beat",
