@@ -44,6 +44,7 @@ _STOP_LIMIT_S = 60.0
 _RESTARTS = 8
 _LONGEST_PAUSE_S = 10.0
 _SETTLED_S = 60.0
+_RIVAL_LIMIT_S = 1.0
 _POLL_S = 0.01
 _NOBODY_LEFT = b"\0"  # no signal has this number, so both kinds of news share one pipe
 
@@ -253,8 +254,14 @@ def note(message: str) -> None:
 
 
 def _supervise(folder: ServerFolder, program: Program, linger_s: float, report: int) -> None:
-    """Run a server from its start to its end; tell the client through ``report`` how the start went."""
-    fcntl.flock(open_lock(folder.supervisor_lock), fcntl.LOCK_EX)  # until this process has ended
+    """Run a server from its start to its end; tell the client through ``report`` how the start went.
+
+    Where another supervisor runs it already, end without a word.
+    """
+    # Held until this process has ended. Where another supervisor has it, which a client started that was killed since, ours
+    # attaches to that one; to wait for its end would be to wait for our own client's.
+    if not wait_lock(open_lock(folder.supervisor_lock), exclusive=True, limit_s=_RIVAL_LIMIT_S):
+        return
     folder.remove_state()  # of a supervisor that was killed
     failure = ""
     supervisor = None

@@ -20,8 +20,9 @@ import redis
 import sqlalchemy
 
 import storage.embedded
+from storage import embedded_client
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
-from storage.embedded_folder import open_lock, pids_holding, try_lock
+from storage.embedded_folder import is_held, open_lock, pids_holding, try_lock
 from tests.conftest import fast_folder
 
 CLIENT = """
@@ -317,6 +318,20 @@ def test_an_initdb_killed_half_way_is_done_again(new_home: Path) -> None:
     client.kill()
     assert not (new_home / "postgres/data").exists()
     with EmbeddedPostgres(new_home) as postgres:
+        assert rows_can_be_read(postgres.url)
+
+
+@pytest.mark.timeout(60)
+def test_a_supervisor_that_comes_second_leaves_the_server_to_the_first(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(home)
+    assert rows_can_be_read(client.url)
+    free = iter([False])  # as where the first one had not yet taken its lock when we looked
+
+    monkeypatch.setattr(embedded_client, "is_held", lambda path: next(free, None) is None and is_held(path))
+    with EmbeddedPostgres(home) as postgres:
+        client.leave()
         assert rows_can_be_read(postgres.url)
 
 

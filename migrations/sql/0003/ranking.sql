@@ -284,8 +284,8 @@ DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
     by_mention CONSTANT boolean := in_section IS NOT NULL OR of_type IS NOT NULL OR min_score IS NOT NULL;
     by_year CONSTANT boolean := NOT by_mention AND (from_year IS NOT NULL OR to_year IS NOT NULL);
-    first_of CONSTANT integer := CASE WHEN from_year IS NOT NULL OR to_year IS NOT NULL THEN coalesce(from_year, 1) END;
     all_rows CONSTANT integer := coalesce(max_rows, 2147483647);
+    first_of CONSTANT integer := CASE WHEN from_year IS NOT NULL OR to_year IS NOT NULL THEN coalesce(from_year, 1) END;
     last_of CONSTANT integer := CASE WHEN from_year IS NOT NULL OR to_year IS NOT NULL THEN coalesce(to_year, 32767) END;
 BEGIN
     IF NOT by_mention AND NOT by_year AND of_drug IS NOT NULL AND of_condition IS NULL THEN
