@@ -191,8 +191,10 @@ def _ask_idle(store: Store) -> Times:
 
 
 def _measure_beside(store: Store, mentions: int) -> list[Row]:
-    """Ask while both writers write, and once more when they have ended."""
+    """Ask before anybody writes, and the same while both writers write."""
     questions = make_questions(store)
+    with connect(store.database) as connection:
+        idle = ask(connection, questions)
     busy: list[Times] = []
 
     def beside(finished: Callable[[], bool]) -> None:
@@ -200,8 +202,6 @@ def _measure_beside(store: Store, mentions: int) -> list[Row]:
             busy.append(ask(connection, questions, warm=False, until=finished))
 
     speed = write(store, mentions, beside=beside)
-    with connect(store.database) as connection:
-        idle = ask(connection, questions)
     print_ranks(busy[0], f"while two write ({speed.clock:,.0f} mentions/s)")
     rows = []
     for kind, (title, *_) in TARGETS.items():

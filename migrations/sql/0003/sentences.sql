@@ -58,10 +58,12 @@ BEGIN
     WHILE missing > 0 AND top >= lowest LOOP
         size := CASE WHEN blocks <= 16 THEN 0 ELSE 1 END;
         bottom := greatest(lowest, (top - blocks + 1) >> 4 * size << 4 * size);
-        -- The lists of many blocks are longer to read than those of the two: a block takes as long as 400 citations of theirs. Then
-        -- this repeats the question for the rarer. Of a list much longer than the other only the pages are read that that one leads to.
+        -- The lists of many blocks are longer to read than what they spare of those of the two: a block takes as long as 400 citations
+        -- of theirs. Then this repeats the question for the rarer. Of a list much longer than the other only the pages are read that
+        -- that one leads to.
         within := CASE
-            WHEN (top - bottom + 1) * 400::bigint > least(of_both, 2000 * of_either) THEN rarer
+            WHEN (top - bottom + 1) * 400::float8
+                > least(of_both, 2000 * of_either) * (1 - (top - bottom + 1)::float8 / (highest - lowest + 1)) THEN rarer
             ELSE ARRAY(SELECT -1 - (b << 1 | size) FROM pg_catalog.generate_series(bottom >> 4 * size, top >> 4 * size) b)
         END;
         RETURN QUERY
