@@ -166,7 +166,7 @@ def test_offsets_are_those_of_the_encoded_text(text: str, data: st.DataObject) -
 
 
 @pytest.fixture(scope="module")
-def filled(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def filled(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database of three citations: an odd one with five mentions, a plain one with two, and one without any."""
     path = write_articles(
         tmp_path_factory.mktemp("export") / "odd.xml",
@@ -179,7 +179,8 @@ def filled(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.T
     address = postgres.create_database("template_export", template=template)
     outcome = run_command("run", path, COMENTION_DATABASE__URL=address)
     assert outcome.status == 0, outcome.stderr
-    return "template_export"
+    yield "template_export"
+    postgres.drop_database("template_export")
 
 
 @pytest.fixture

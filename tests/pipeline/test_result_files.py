@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars
@@ -25,7 +26,9 @@ def in_year(article: str, year: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def stored_address(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def stored_address(
+    postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of a database of five citations; the tests here only read it."""
     address = postgres.create_database("test_result_files", template=template)
     lithium = "Lithium caused tremor. Lithium, tremor; then nausea."
@@ -40,7 +43,8 @@ def stored_address(postgres: EmbeddedPostgres, template: str, tmp_path_factory: 
         ],
     )
     assert run_command("run", path, COMENTION_DATABASE__URL=address).status == 0
-    return address
+    yield address
+    postgres.drop_database("test_result_files")
 
 
 @pytest.fixture
