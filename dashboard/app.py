@@ -19,6 +19,7 @@ from comention.errors import DatabaseError, ExportError, StatementTimeoutError
 from dashboard.api.application import create_api
 from dashboard.api.limits import LimitRate, RateLimiter
 from dashboard.api.methods import HeadAsGet
+from dashboard.api.problems import is_api, problem
 from dashboard.assets import serve_asset
 from dashboard.filters import QueryError
 from dashboard.forms import Tickets
@@ -76,6 +77,8 @@ def _query_error(request: Request, error: Exception) -> Response:
 
 
 def _not_found(request: Request, _error: Exception) -> Response:
+    if is_api(request.scope):  # an address with a line break in it, which no mount takes
+        return problem(request, "unknown-address")
     return page(request, "error.html", status=404, title="There is no such page", said="", hint=_START)
 
 

@@ -85,7 +85,8 @@ def test_nothing_but_reading_is_done(api: TestClient, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["/api/", "/api/v1", "/api/v1/", "/api/v2/drug", "/api/v1/drug/", "/api/v1/citation"]
+    "address",
+    ["/api/", "/api/v1", "/api/v1/", "/api/v2/drug", "/api/v1/drug/", "/api/v1/citation", "/api/v1/citation/1%0A2"],
 )
 def test_other_addresses_are_problems_and_no_pages(api: TestClient, address: str) -> None:
     assert_problem(api, api.get(address, headers={"Accept": "text/html"}), 404, "unknown-address")
