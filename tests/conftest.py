@@ -157,10 +157,7 @@ def run_command(*arguments: str | Path, timeout: float = 120, **settings: str) -
 @pytest.fixture(scope="session")
 def commands() -> Iterator[Forks]:
     """What runs commands in forks."""
-    with (
-        tempfile.TemporaryDirectory(prefix="comention-test-") as folder,
-        Forks(Path(folder), command_environment(), module="pipeline.cli", modules=COMMAND_MODULES) as started,
-    ):
+    with Forks(command_environment(), module="pipeline.cli", modules=COMMAND_MODULES) as started:
         yield started
 
 

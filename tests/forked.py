@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -91,14 +92,13 @@ class Fork:
 class Forks:
     """The process that forks, for as long as the block runs; what it forks goes on as ``main`` of a module."""
 
-    def __init__(
-        self, folder: Path, environment: Mapping[str, str], *, module: str, modules: Sequence[str] = MODULES
-    ) -> None:
-        self._path = folder / "forks"
+    def __init__(self, environment: Mapping[str, str], *, module: str, modules: Sequence[str]) -> None:
         self._environment = environment
         self._program = PROGRAM.format(modules=tuple(modules), module=module)
 
     def __enter__(self) -> Forks:
+        self._folder = tempfile.TemporaryDirectory(prefix="comention-test-")
+        self._path = Path(self._folder.name) / "forks"
         command = [sys.executable, "-c", self._program, str(self._path)]
         self._process = subprocess.Popen(
             command, env=dict(self._environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
@@ -112,6 +112,7 @@ class Forks:
     ) -> None:
         self._process.terminate()
         self._process.communicate()
+        self._folder.cleanup()
 
     def start(
         self, arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int, *, folder: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,10 +46,7 @@ def inline(postgres: EmbeddedPostgres, template: str, served: NcbiServer) -> dic
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
     """What starts Celery workers."""
-    with (
-        tempfile.TemporaryDirectory(prefix="comention-test-") as folder,
-        Forks(Path(folder), command_environment(), module="celery.__main__", modules=WORKER_MODULES) as started,
-    ):
+    with Forks(command_environment(), module="celery.__main__", modules=WORKER_MODULES) as started:
         yield started
 
 

@@ -25,6 +25,7 @@ DROP FUNCTION comention.contribution_of_retracted();
 DROP FUNCTION comention.find_concept(text, text);
 DROP FUNCTION comention.associate(text, text, bigint, bigint, integer, integer, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint);
 DROP FUNCTION comention.years_of_cell(smallint, integer, integer);
+DROP FUNCTION comention.margin(smallint, integer, integer);
 DROP FUNCTION comention.rank_pairs(smallint, integer, integer, integer, bigint);
 DROP FUNCTION comention.rank_pairs_of_years(smallint, integer, integer, integer, bigint, integer, integer);
 DROP FUNCTION comention.rank_pairs_of_mentions(smallint, integer, integer, integer, bigint, integer, integer, text, text, real);

@@ -267,6 +267,15 @@ LANGUAGE sql STABLE ROWS 20 SET search_path = '' AS $$
     FETCH FIRST (max_rows) ROWS WITH TIES
 $$;
 
+-- What a drug, a condition, or with 0 for both all citations have on their own; put in place of the call by the planner.
+CREATE FUNCTION comention.margin(a smallint, of_drug integer, of_condition integer)
+RETURNS TABLE (n bigint, c bigint, w bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT sum(e.sentence_count)::bigint, sum(e.citation_count)::bigint, sum(e.pair_count)::bigint
+    FROM comention.cooccurrence_total_part e
+    WHERE e.annotator_id = $1 AND e.drug_id = $2 AND e.condition_id = $3
+$$;
+
 -- Pairs with everything that analysis.cooccurrence says of them. Filters by section, publication type or score leave the
 -- statistics null: what drug and condition have on their own under such a filter is not counted. Without a filter, which is what
 -- is asked most, statements of their own read the totals alone, of a drug, of a condition, or of pairs: to set up parts that are not
@@ -299,21 +308,9 @@ BEGIN
             LIMIT all_rows
         ) f
         CROSS JOIN (SELECT k.key FROM comention.concept k WHERE k.id = of_drug) fixed
-        CROSS JOIN (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = 0
-        ) z
-        CROSS JOIN (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = of_drug AND e.condition_id = 0
-        ) x
-        CROSS JOIN LATERAL (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = f.condition_id
-        ) y
+        CROSS JOIN comention.margin(a, 0, 0) z
+        CROSS JOIN comention.margin(a, of_drug, 0) x
+        CROSS JOIN LATERAL comention.margin(a, 0, f.condition_id) y
         CROSS JOIN LATERAL comention.associate(
             fixed.key, f.key, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
             x.n, y.n, z.n, x.c, y.c, z.c, x.w, y.w, z.w
@@ -331,21 +328,9 @@ BEGIN
             LIMIT all_rows
         ) f
         CROSS JOIN (SELECT k.key FROM comention.concept k WHERE k.id = of_condition) fixed
-        CROSS JOIN (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = 0
-        ) z
-        CROSS JOIN LATERAL (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = f.drug_id AND e.condition_id = 0
-        ) x
-        CROSS JOIN (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = of_condition
-        ) y
+        CROSS JOIN comention.margin(a, 0, 0) z
+        CROSS JOIN LATERAL comention.margin(a, f.drug_id, 0) x
+        CROSS JOIN comention.margin(a, 0, of_condition) y
         CROSS JOIN LATERAL comention.associate(
             f.key, fixed.key, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
             x.n, y.n, z.n, x.c, y.c, z.c, x.w, y.w, z.w
@@ -363,21 +348,9 @@ BEGIN
             ORDER BY r.citation_count DESC, r.sentence_count DESC, d.key COLLATE "C", k.key COLLATE "C"
             LIMIT all_rows
         ) f
-        CROSS JOIN (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = 0
-        ) z
-        CROSS JOIN LATERAL (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = f.drug_id AND e.condition_id = 0
-        ) x
-        CROSS JOIN LATERAL (
-            SELECT sum(e.sentence_count)::bigint AS n, sum(e.citation_count)::bigint AS c, sum(e.pair_count)::bigint AS w
-            FROM comention.cooccurrence_total_part e
-            WHERE e.annotator_id = a AND e.drug_id = 0 AND e.condition_id = f.condition_id
-        ) y
+        CROSS JOIN comention.margin(a, 0, 0) z
+        CROSS JOIN LATERAL comention.margin(a, f.drug_id, 0) x
+        CROSS JOIN LATERAL comention.margin(a, 0, f.condition_id) y
         CROSS JOIN LATERAL comention.associate(
             f.drug, f.condition, f.sentence_count, f.citation_count, f.first_year::integer, f.last_year::integer,
             x.n, y.n, z.n, x.c, y.c, z.c, x.w, y.w, z.w
