@@ -179,7 +179,7 @@ def _create_search_tables() -> None:
     op.create_index(
         "ix_sentence_text_document",
         "sentence_text",
-        ["document", sa.text("comention.search_blocks(pmid)")],
+        ["document", sa.text("comention.search_blocks(pmid)"), sa.text("comention.word_pairs(document)")],
         unique=False,
         schema="comention",
         postgresql_using="gin",
@@ -295,6 +295,9 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION comention.refuse_text_change_under_sentences() CASCADE")
     op.execute("DROP FUNCTION comention.mention_keys(integer, integer[])")
     op.execute("DROP FUNCTION comention.search_blocks(integer)")
+    op.execute("DROP FUNCTION comention.read_phrases(tsquery)")
+    op.execute("DROP FUNCTION comention.word_pairs(tsvector)")
+    op.execute("DROP FUNCTION comention.word_pair(text, text)")
     _run(
         "0001/offsets.sql",
         "0001/ledger.sql",

@@ -233,6 +233,7 @@ sentence_text = Table(
         "ix_sentence_text_document",
         "document",
         text("comention.search_blocks(pmid)"),
+        text("comention.word_pairs(document)"),
         postgresql_using="gin",
         postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
     ),

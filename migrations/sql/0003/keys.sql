@@ -16,3 +16,45 @@ CREATE FUNCTION comention.search_blocks(pmid integer) RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT ARRAY[pmid >> 10 << 2, pmid >> 14 << 2 | 1, pmid >> 18 << 2 | 2]
 $$;
+
+-- Two words side by side, as a number of 16 bits: of the sentences that have both words but not side by side, one in some
+-- thousands has the number by chance. Of other pairs of words as frequent, the number tells nothing.
+CREATE FUNCTION comention.word_pair(word text, next_word text) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT pg_catalog.hashtext(word || ' ' || next_word) & 65535
+$$;
+
+-- All pairs of words that stand side by side in a document. The index of search holds them, so that a phrase of frequent words is
+-- not looked for in every sentence that has them.
+CREATE FUNCTION comention.word_pairs(document tsvector) RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    WITH placed AS MATERIALIZED (
+        SELECT u.lexeme, p.place FROM pg_catalog.unnest(document) u CROSS JOIN LATERAL pg_catalog.unnest(u.positions) p (place)
+    )
+    SELECT pg_catalog.array_agg(DISTINCT comention.word_pair(a.lexeme, b.lexeme))
+    FROM placed a
+    JOIN placed b ON b.place = a.place + 1
+$$;
+
+-- What the index can tell of a question with a phrase: the words that every match has, and the pairs of them that it has side by
+-- side. Null where there are no such pairs, or where the question says "or" or "not", for what such a part asks for need not be
+-- there.
+CREATE FUNCTION comention.read_phrases(wanted tsquery, OUT words tsquery, OUT pairs integer[])
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    WITH token AS MATERIALIZED (
+        SELECT m[1] AS quoted, pg_catalog.replace(pg_catalog.replace(m[2], $q$''$q$, $q$'$q$), $q$\\$q$, $q$\$q$) AS word,
+               m[3] AS operator, n
+        FROM pg_catalog.regexp_matches(wanted::text, $re$('((?:[^']|'')*)')|([^' ]+)$re$, 'g') WITH ORDINALITY t (m, n)
+    ), pair AS (
+        SELECT pg_catalog.array_agg(DISTINCT comention.word_pair(a.word, b.word)) AS numbers
+        FROM token a
+        JOIN token o ON o.n = a.n + 1 AND o.operator = '<->'
+        JOIN token b ON b.n = a.n + 2 AND b.word IS NOT NULL
+        WHERE a.word IS NOT NULL
+    )
+    SELECT pg_catalog.string_agg(DISTINCT t.quoted, ' & ')::tsquery, p.numbers
+    FROM pair p
+    JOIN token t ON true
+    WHERE p.numbers IS NOT NULL AND NOT EXISTS (SELECT FROM token x WHERE x.operator ~ '[|!]')
+    GROUP BY p.numbers
+$$;
