@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.synchronize
 import os
@@ -119,6 +120,7 @@ def _write(
             )
         portions = list(_annotated(database, annotator_id, corpus, numbers))
         names = NameTable(database)
+        gc.freeze()  # what stands for an annotator's answers is not the writer's to walk over
         start.wait()
         used = time.process_time()
         began = folded = time.monotonic()

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from struct import Struct
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from comention.types import AnnotationStatus, SentenceAnnotation
 from storage.cooccurrence import count_in, take_out_counts
-from storage.copy import array_literal, copy_rows
+from storage.copy import ArrayElements, copy_binary, copy_rows
 from storage.database import Database
 from storage.names import NameTable, Surface
 
 MAX_ATTEMPTS = 3
 """How often a citation that fails is tried before it is left for somebody to look at; the view `comention.owed` says so too."""
+
+_Row = tuple[int, int, int, int, float]
+"""A mention as it is stored: ordinal of its sentence, start, end, number of its name, score."""
+
+_KEY = Struct(">hiiih")
+"""How a row of mentions begins in COPY's binary form: number of fields; the PMID and the annotator, each with its length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,22 +167,21 @@ def save_annotations(
     written, and the claims end in the same transaction: whoever comes late, because others took over, changes nothing. With
     ``give_up`` what failed is not tried again.
     """
-    numbers = names.intern_surfaces(
-        (mention.label, sentence[mention.start_char : mention.end_char])
-        for item in batch
-        for sentence, result in zip(item.pending.sentences, item.results, strict=True)
-        for mention in result.mentions
-    )
+    found = _gather(names, batch)
     with database.transaction() as connection:
         owed = _lock_owed(connection, annotator_id, [item.pending.pmid for item in batch])
         if lease is not None:
             held = _end_claims(connection, annotator_id, lease, [item.pending.pmid for item in batch])
             owed = {pmid: content_hash for pmid, content_hash in owed.items() if pmid in held}
         todo = sorted(
-            (item for item in batch if owed.get(item.pending.pmid) == item.pending.content_hash),
-            key=lambda item: item.pending.pmid,
+            (
+                each
+                for each in zip(batch, found, strict=True)
+                if owed.get(each[0].pending.pmid) == each[0].pending.content_hash
+            ),
+            key=lambda each: each[0].pending.pmid,
         )
-        pmids = [item.pending.pmid for item in todo]
+        pmids = [item.pending.pmid for item, _ in todo]
         earlier = _earlier_attempts(connection, annotator_id, pmids)
         if earlier:  # most batches bring citations that this annotator has never seen
             again = sorted(earlier)
@@ -183,23 +190,27 @@ def save_annotations(
                 text("DELETE FROM comention.annotation WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
                 {"annotator": annotator_id, "pmids": again},
             )
-        written = _write(connection, annotator_id, todo, numbers, earlier, give_up=give_up)
+        written = _write(connection, annotator_id, todo, earlier, give_up=give_up)
         count_in(connection, pmids, annotator_id=annotator_id)
     return written + AnnotationCounts(skipped=len(batch) - len(todo))
 
 
 def _lock_owed(connection: Connection, annotator_id: int, pmids: Sequence[int]) -> dict[int, bytes]:
     """Lock the citations of a batch and return the content hashes of those that are owed still."""
-    rows = connection.execute(
-        text("SELECT pmid FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR NO KEY UPDATE"),
-        {"pmids": list(pmids)},
-    ).scalars()
-    locked = list(rows)
+    wanted = {"annotator": annotator_id, "pmids": list(pmids)}
+    connection.execute(
+        text(
+            "SELECT count(*) FROM "
+            "(SELECT FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR NO KEY UPDATE) locked"
+        ),
+        wanted,
+    )
+    # A statement of its own, which sees what was done while this one waited for the locks.
     owed = connection.execute(
         text("SELECT pmid, content_hash FROM comention.owed WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
-        {"annotator": annotator_id, "pmids": locked},
-    )
-    return {row.pmid: bytes(row.content_hash) for row in owed}
+        wanted,
+    ).all()
+    return {pmid: bytes(content_hash) for pmid, content_hash in owed}
 
 
 def _end_claims(connection: Connection, annotator_id: int, lease: UUID, pmids: Sequence[int]) -> set[int]:
@@ -214,36 +225,49 @@ def _end_claims(connection: Connection, annotator_id: int, lease: UUID, pmids: S
     return set(ended.scalars())
 
 
+def _gather(names: NameTable, batch: Sequence[AnnotatedCitation]) -> list[list[_Row]]:
+    """Return the mentions of each citation in the order in which they are stored."""
+    ordinals: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    scores: list[float] = []
+    surfaces: list[Surface] = []
+    bounds = [0]
+    for item in batch:
+        for ordinal, sentence, result in zip(item.pending.ordinals, item.pending.sentences, item.results, strict=True):
+            for mention in result.mentions:
+                start, end = mention.start_char, mention.end_char
+                ordinals.append(ordinal)
+                starts.append(start)
+                ends.append(end)
+                scores.append(mention.score)
+                surfaces.append((mention.label, sentence[start:end]))
+        bounds.append(len(ordinals))
+    rows = list(zip(ordinals, starts, ends, names.number_surfaces(surfaces), scores, strict=True))
+    return [sorted(rows[first:last]) for first, last in pairwise(bounds)]
+
+
 def _write(
     connection: Connection,
     annotator_id: int,
-    items: Sequence[AnnotatedCitation],
-    numbers: Mapping[Surface, int],
+    items: Sequence[tuple[AnnotatedCitation, list[_Row]]],
     earlier: Mapping[int, tuple[bytes, int]],
     *,
     give_up: bool,
 ) -> AnnotationCounts:
     ledger: list[tuple[object, ...]] = []
     exceptions: list[tuple[object, ...]] = []
-    lists: list[tuple[object, ...]] = []
     tally = dict.fromkeys(AnnotationStatus, 0)
-    total = 0
-    for item in items:
+    for item, mentions in items:
         pmid = item.pending.pmid
         seen, attempts = earlier.get(pmid, (b"", 0))
-        mentions: list[tuple[int, int, int, int, float]] = []
-        for ordinal, sentence, result in zip(item.pending.ordinals, item.pending.sentences, item.results, strict=True):
-            if result.status is not AnnotationStatus.DONE:
-                exceptions.append((pmid, annotator_id, ordinal, result.status, result.detail or "no reason given"))
-            for found in result.mentions:
-                start, end = found.start_char, found.end_char
-                number = numbers[found.label, sentence[start:end]]
-                mentions.append((ordinal, start, end, number, found.score))
-        if mentions:
-            mentions.sort()
-            lists.append((pmid, annotator_id, *map(array_literal, zip(*mentions, strict=True))))
-        total += len(mentions)
         status, detail = _citation_status(item.results)
+        if status is not AnnotationStatus.DONE:
+            exceptions += [
+                (pmid, annotator_id, ordinal, result.status, result.detail or "no reason given")
+                for ordinal, result in zip(item.pending.ordinals, item.results, strict=True)
+                if result.status is not AnnotationStatus.DONE
+            ]
         tally[status] += 1
         ledger.append(
             (
@@ -270,15 +294,39 @@ def _write(
             ("pmid", "annotator_id", "sentence_ordinal", "status", "detail"),
             exceptions,
         )
-    columns = ("pmid", "annotator_id", "sentence_ordinals", "starts", "ends", "name_ids", "scores")
-    copy_rows(connection, "citation_mentions", columns, lists)
+    total = _write_mentions(
+        connection, annotator_id, [(item.pending.pmid, mentions) for item, mentions in items if mentions]
+    )
     return AnnotationCounts(
         done=tally[AnnotationStatus.DONE],
         truncated=tally[AnnotationStatus.TRUNCATED],
         failed=tally[AnnotationStatus.FAILED],
-        sentences=sum(len(item.results) for item in items),
+        sentences=sum(len(item.results) for item, _ in items),
         mentions=total,
     )
+
+
+def _write_mentions(connection: Connection, annotator_id: int, lists: Sequence[tuple[int, list[_Row]]]) -> int:
+    """Write the lists of mentions of citations, none of them empty, and return how many mentions that was."""
+    if not lists:
+        return 0
+    ordinals, starts, ends, numbers, scores = zip(*chain.from_iterable(mentions for _, mentions in lists), strict=True)
+    fields = [
+        *(ArrayElements.integers(column) for column in (ordinals, starts, ends, numbers)),
+        ArrayElements.reals(scores),
+    ]
+    bounds = accumulate((len(mentions) for _, mentions in lists), initial=0)
+    copy_binary(
+        connection,
+        "citation_mentions",
+        ("pmid", "annotator_id", "sentence_ordinals", "starts", "ends", "name_ids", "scores"),
+        [
+            _KEY.pack(2 + len(fields), 4, pmid, 2, annotator_id)
+            + b"".join(column.field(first, last) for column in fields)
+            for (pmid, _), (first, last) in zip(lists, pairwise(bounds), strict=True)
+        ],
+    )
+    return len(scores)
 
 
 def _earlier_attempts(connection: Connection, annotator_id: int, pmids: Sequence[int]) -> dict[int, tuple[bytes, int]]:
@@ -289,8 +337,8 @@ def _earlier_attempts(connection: Connection, annotator_id: int, pmids: Sequence
             "WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"
         ),
         {"annotator": annotator_id, "pmids": list(pmids)},
-    )
-    return {row.pmid: (bytes(row.content_hash), row.attempts) for row in rows}
+    ).all()
+    return {pmid: (bytes(content_hash), attempts) for pmid, content_hash, attempts in rows}
 
 
 def _citation_status(results: Sequence[SentenceAnnotation]) -> tuple[AnnotationStatus, str | None]:

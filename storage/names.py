@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -29,20 +29,19 @@ class NameTable:
         self._numbers: dict[Spelling, int] = {}
         self._surfaces: dict[Surface, int] = {}
 
-    def intern_surfaces(self, surfaces: Iterable[Surface]) -> dict[Surface, int]:
-        """Return the number of the name of every surface form, storing names that are new.
+    def number_surfaces(self, surfaces: Sequence[Surface]) -> list[int]:
+        """Return the number of the name of each surface form, in step with them, storing names that are new.
 
         Forms come again and again, and folding one takes longer than anything else that a writer does with a mention.
         """
-        wanted = set(surfaces)
         if len(self._surfaces) > self._capacity:
             self._surfaces.clear()
-        unknown = wanted - self._surfaces.keys()
+        unknown = set(surfaces).difference(self._surfaces)
         if unknown:
             spellings = {(label, surface): (label, normalise_name(surface)) for label, surface in unknown}
             numbers = self.intern(spellings.values())
             self._surfaces.update((surface, numbers[spelling]) for surface, spelling in spellings.items())
-        return {surface: self._surfaces[surface] for surface in wanted}
+        return [self._surfaces[surface] for surface in surfaces]
 
     def intern(self, spellings: Iterable[Spelling]) -> dict[Spelling, int]:
         """Return the number of every spelling, storing those that are new."""

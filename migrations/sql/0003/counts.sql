@@ -20,24 +20,28 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
           AND a.content_hash = c.content_hash
           AND c.retracted = of_retracted
     ), line AS (
-        -- Pairs come from the two lists of a sentence, not from a join of mentions with mentions.
-        SELECT k.annotator_id, k.year, k.pmid, u.ordinal,
-               array_agg(DISTINCT n.concept_id) FILTER (WHERE l.name = 'Drug') AS drugs,
-               array_agg(DISTINCT n.concept_id) FILTER (WHERE l.name = 'Condition') AS conditions
-        FROM counted k
-        JOIN comention.citation_mentions m USING (pmid, annotator_id)
-        CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.name_ids) AS u (ordinal, name_id)
+        -- Pairs come from the two lists of a sentence, not from a join of mentions with mentions. Arrays are unnested where columns
+        -- are listed: that takes a third of what functions in FROM do.
+        SELECT u.annotator_id, u.year, u.pmid, u.ordinal,
+               array_agg(DISTINCT n.concept_id)
+                   FILTER (WHERE n.label_id = (SELECT id FROM comention.label WHERE name = 'Drug')) AS drugs,
+               array_agg(DISTINCT n.concept_id)
+                   FILTER (WHERE n.label_id = (SELECT id FROM comention.label WHERE name = 'Condition')) AS conditions
+        FROM (
+            SELECT k.annotator_id, k.year, k.pmid, unnest(m.sentence_ordinals) AS ordinal, unnest(m.name_ids) AS name_id
+            FROM counted k
+            JOIN comention.citation_mentions m USING (pmid, annotator_id)
+        ) u
         JOIN comention.name n ON n.id = u.name_id
-        JOIN comention.label l ON l.id = n.label_id
-        WHERE l.name IN ('Drug', 'Condition')
-        GROUP BY k.annotator_id, k.year, k.pmid, u.ordinal
+        GROUP BY u.annotator_id, u.year, u.pmid, u.ordinal
     ), cell AS MATERIALIZED (
-        SELECT l.annotator_id, l.pmid, l.year, d.id AS drug_id, c.id AS condition_id, count(*)::integer AS sentence_count
-        FROM line l
-        CROSS JOIN LATERAL unnest(0 || l.drugs) d (id)
-        CROSS JOIN LATERAL unnest(0 || l.conditions) c (id)
-        WHERE d.id <> 0 OR c.id <> 0
-        GROUP BY l.annotator_id, l.pmid, l.year, d.id, c.id
+        SELECT annotator_id, pmid, year, drug_id, condition_id, count(*)::integer AS sentence_count
+        FROM (
+            SELECT annotator_id, pmid, year, drug_id, unnest(0 || conditions) AS condition_id
+            FROM (SELECT annotator_id, pmid, year, conditions, unnest(0 || drugs) AS drug_id FROM line) of_drug
+        ) of_pair
+        WHERE drug_id <> 0 OR condition_id <> 0
+        GROUP BY annotator_id, pmid, year, drug_id, condition_id
     ), paired AS (
         SELECT annotator_id, pmid, coalesce(drug_id, 0) AS drug_id, coalesce(condition_id, 0) AS condition_id,
                count(*)::integer AS pair_count

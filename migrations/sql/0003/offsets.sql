@@ -58,10 +58,36 @@ CREATE TRIGGER mention_in_sentence AFTER DELETE ON comention.sentence
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION comention.refuse_sentence_loss();
 
 CREATE OR REPLACE FUNCTION comention.refuse_wrong_mentions() RETURNS trigger
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE
+    names integer[];
     wrong record;
 BEGIN
+    -- First whether all is well, in a third of the time that it takes to say what is wrong: the lengths of a citation's sentences
+    -- are read as an array, if they are numbered from 0 on, and each name is looked up once.
+    SELECT array_agg(DISTINCT u.id) INTO names FROM (SELECT unnest(name_ids) AS id FROM new_rows) u;
+    IF cardinality(names) = (SELECT pg_catalog.count(*) FROM comention.name n WHERE n.id = ANY (names)) AND NOT EXISTS (
+        SELECT FROM (
+            SELECT s.lengths, unnest(m.sentence_ordinals) AS ordinal, unnest(m.starts) AS start_char, unnest(m.ends) AS end_char,
+                   unnest(m.name_ids) AS name_id, unnest(m.scores) AS score, unnest(m.sentence_ordinals[2:]) AS next_ordinal,
+                   unnest(m.starts[2:]) AS next_start, unnest(m.ends[2:]) AS next_end, unnest(m.name_ids[2:]) AS next_name
+            FROM new_rows m
+            LEFT JOIN LATERAL (
+                SELECT CASE WHEN max(s.ordinal) + 1 = pg_catalog.count(*)
+                            THEN array_agg(s.end_char - s.start_char ORDER BY s.ordinal) END AS lengths
+                FROM comention.sentence s
+                WHERE s.pmid = m.pmid
+            ) s ON true
+        ) u
+        WHERE (
+            0 <= u.start_char AND u.start_char < u.end_char AND u.end_char <= u.lengths[u.ordinal + 1]
+            AND u.score BETWEEN 0 AND 1
+            AND (u.next_ordinal IS NULL
+                 OR (u.ordinal, u.start_char, u.end_char, u.name_id) < (u.next_ordinal, u.next_start, u.next_end, u.next_name))
+        ) IS NOT TRUE
+    ) THEN
+        RETURN NULL;
+    END IF;
     -- Beside each mention stands the next one: they are in strict order, so none is there twice.
     SELECT m.pmid, u.ordinal, u.start_char, u.end_char,
            CASE
