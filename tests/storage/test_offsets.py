@@ -73,6 +73,20 @@ def test_right_offsets_are_accepted(annotated: Database) -> None:
         connection.execute(text("UPDATE comention.citation_mentions SET starts = starts"))
 
 
+def test_wrong_offsets_are_refused_where_numbers_of_sentences_are_left_out(annotated: Database) -> None:
+    with annotated.transaction() as connection:
+        connection.execute(text("INSERT INTO comention.sentence VALUES (7, 9, 1, 8, 16)"))
+    for ordinal, reason in ((8, "there is no such sentence"), (9, "it does not lie inside its sentence")):
+        with pytest.raises(DatabaseError, match=reason), annotated.transaction() as connection:
+            connection.execute(
+                text(
+                    "UPDATE comention.citation_mentions SET sentence_ordinals = sentence_ordinals || :ordinal, "
+                    "starts = starts || 0, ends = ends || 9, scores = scores || 1::real, name_ids = name_ids || name_ids[1]"
+                ),
+                {"ordinal": ordinal},
+            )
+
+
 def test_whatever_takes_a_citation_out_takes_everything_along(annotated: Database) -> None:
     with annotated.transaction() as connection:
         connection.execute(text("DELETE FROM comention.citation"))

@@ -129,6 +129,57 @@ def test_search_finds_what_a_scan_finds(
     assert found == expected
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    said=st.lists(
+        st.sampled_from([*WORDS, "O'Brien", "'", "''", "a\\b", "\\", "rock'n'roll", "x|y", "!z", "(p)"]), max_size=12
+    ),
+    first=st.integers(0, 11),
+    size=st.integers(1, 6),
+)
+def test_what_the_index_tells_of_a_phrase_is_true_of_every_match(
+    corpus: Database, said: list[str], first: int, size: int
+) -> None:
+    (row,) = rows(
+        corpus,
+        "SELECT d @@ w AS found, p.pairs, d @@ p.words AS words, comention.word_pairs(d) @> p.pairs AS beside "
+        "FROM to_tsvector('english', :text) d, websearch_to_tsquery('english', :query) w, comention.read_phrases(w) p",
+        text=" ".join(said),
+        query=f'"{" ".join(said[first : first + size])}"',
+    )
+    assert row.pairs is None or not row.found or (row.words and row.beside)
+
+
+@pytest.mark.parametrize(
+    ("query", "pairs", "words"),
+    [
+        ('"treated patients"', [("treat", "patient")], "'patient' & 'treat'"),
+        ('nausea "lithium dose" "dose-related rash"',
+         [("lithium", "dose"), ("dose-rel", "dose"), ("dose", "relat"), ("relat", "rash")],
+         "'dose' & 'dose-rel' & 'lithium' & 'nausea' & 'rash' & 'relat'"),
+        ('"a\\b O\'Brien lithium"', [("b", "o"), ("o", "brien"), ("brien", "lithium")], "'b' & 'brien' & 'lithium' & 'o'"),
+        ('"history of cancer"', None, None),  # with a stop word between them, they do not stand side by side
+        ("lithium dose", None, None),
+        ('"lithium dose" or rash', None, None),
+        ('"lithium dose" -rash', None, None),
+        ('-"lithium dose"', None, None),
+        ("", None, None),
+    ],
+)  # fmt: skip
+def test_phrases_are_read_as_words_and_pairs_of_them(
+    database: Database, query: str, pairs: list[tuple[str, str]] | None, words: str | None
+) -> None:
+    ((numbers, plain),) = rows(
+        database,
+        "SELECT p.pairs, p.words::text FROM comention.read_phrases(websearch_to_tsquery('english', :query)) p",
+        query=query,
+    )
+    expected = pairs and {
+        rows(database, "SELECT comention.word_pair(:one, :two)", one=one, two=two)[0][0] for one, two in pairs
+    }
+    assert (numbers and set(numbers), plain) == (expected, words)
+
+
 def test_pages_of_search_lie_side_by_side(corpus: Database) -> None:
     every = rows(
         corpus,
