@@ -17,11 +17,11 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT ARRAY[pmid >> 10 << 2, pmid >> 14 << 2 | 1, pmid >> 18 << 2 | 2]
 $$;
 
--- Two words side by side, as a number of 16 bits. Of the sentences that have both words but not side by side, one in some
--- thousands has the number by chance.
+-- Two words side by side, as a number of 20 bits: so many that a number's list has few sentences that have it by chance, and so
+-- few that the lists of rare pairs take little room in the index.
 CREATE FUNCTION comention.word_pair(word text, next_word text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT ((pg_catalog.hashtext(word)::bigint * 31 + pg_catalog.hashtext(next_word)) & 65535)::integer
+    SELECT ((pg_catalog.hashtext(word)::bigint * 31 + pg_catalog.hashtext(next_word)) & 1048575)::integer
 $$;
 
 -- The numbers of all words that stand side by side in a document. The index of search holds them, so that a phrase of frequent
@@ -29,7 +29,7 @@ $$;
 -- the time. Words beyond the 16,382nd of a sentence have all the same place in a document, and do not stand beside one another.
 CREATE FUNCTION comention.word_pairs(document tsvector) RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT pg_catalog.array_agg(((word * 31 + next_word) & 65535)::integer)
+    SELECT pg_catalog.array_agg(((word * 31 + next_word) & 1048575)::integer)
     FROM (
         SELECT word, pg_catalog.lead(word) OVER () AS next_word
         FROM (
