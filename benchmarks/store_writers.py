@@ -21,6 +21,7 @@ from storage.annotations import AnnotatedCitation, PendingCitation, list_pending
 from storage.cooccurrence import fold_counts
 from storage.database import Database, parse_url
 from storage.names import NameTable
+from storage.priority import LEAST, step_back
 
 SAVE_CITATIONS = 256
 """Citations a transaction, as `annotate_pending` has it."""
@@ -113,6 +114,7 @@ def _write(
 ) -> None:
     try:
         database = Database(parse_url(url, connect_timeout=10))
+        step_back(LEAST)  # as workers do where Postgres is on their machine
         corpus = Corpus(citations)
         with database.transaction() as connection:
             annotator_id = int(

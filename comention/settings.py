@@ -118,6 +118,13 @@ class WorkSettings(_Group):
     backlog: int = Field(
         default=50_000, ge=1, description="citations waiting for the annotator at which fetching pauses"
     )
+    nice: int | None = Field(
+        default=None,
+        ge=0,
+        le=19,
+        description="how far fetching and annotating, and what a Postgres on the same machine does for them, give way to "
+        "whoever else wants the processors: 0 not at all, 19 wholly; unset: 19 with the embedded Postgres, 0 with another",
+    )
     nightly_hour: int = Field(default=2, ge=0, le=23, description="hour (UTC) of the nightly upkeep")
     nightly_updates: bool = Field(default=False, description="apply PubMed's update files every night")
     verify_sample: int = Field(default=200, ge=1, description="drugs whose counts are recounted every night")

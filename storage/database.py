@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,11 @@ from comention.errors import (
     StatementTimeoutError,
 )
 from storage.embedded_folder import is_out_of_room
+from storage.priority import LEAST, align_session, step_back
 
 if TYPE_CHECKING:
+    from sqlalchemy.pool import ConnectionPoolEntry
+
     from comention.settings import Settings
 
 
@@ -86,6 +90,7 @@ class Database:
         self.url = url
         self.engine: Engine = create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
         event.listen(self.engine, "connect", _prepare_connection)
+        event.listen(self.engine, "checkout", _share_priority)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -125,6 +130,16 @@ def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
 def _prepare_connection(connection: psycopg.Connection[tuple[object, ...]], _record: object) -> None:
     """Keep psycopg from preparing on its own account: plans for arrays of changing size are better made anew."""
     connection.prepare_threshold = None
+
+
+def _share_priority(
+    connection: psycopg.Connection[tuple[object, ...]], record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Let what Postgres does for this process give way to others as far as the process itself does."""
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    if nice > record.info.get("nice", 0):
+        align_session(connection, nice)
+        record.info["nice"] = nice
 
 
 @contextmanager
@@ -190,11 +205,12 @@ def _place(url: URL) -> str:
 
 @contextmanager
 def open_database(
-    settings: Settings, *, check_schema: bool = True, sessions: Sessions | None = None
+    settings: Settings, *, check_schema: bool = True, sessions: Sessions | None = None, background: bool = False
 ) -> Iterator[Database]:
     """Open the configured Postgres, or the embedded one, which is started and, where empty, given its schema.
 
-    ``sessions`` says how its sessions call themselves and what they may not do, where that is not as usual.
+    ``sessions`` says how its sessions call themselves and what they may not do, where that is not as usual. With
+    ``background``, this process and what Postgres does for it give way to others from then on, as ``settings.work.nice`` says.
 
     Raises:
         DatabaseError: it cannot be reached.
@@ -222,4 +238,7 @@ def open_database(
                 upgrade(database)
             elif state is not SchemaState.CURRENT:
                 raise SchemaError(state.advice(_place(url)))
+        if background:  # not before the embedded server was started, which is everybody's
+            nice = settings.work.nice
+            step_back((LEAST if embedded else 0) if nice is None else nice)
         yield database

@@ -53,6 +53,7 @@ def own_environment() -> Iterator[None]:
             patch.setenv(name, "http://127.0.0.1:9")
         patch.setenv("no_proxy", "127.0.0.1,localhost")
         patch.setenv("COMENTION_NCBI__BASE_URL", "http://127.0.0.1:9/entrez/eutils/")
+        patch.setenv("COMENTION_WORK__NICE", "0")
         yield
 
 
@@ -130,6 +131,7 @@ def command_environment(**settings: str) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("COMENTION_")},
         "COMENTION_NCBI__BASE_URL": "http://127.0.0.1:9/entrez/eutils/",
+        "COMENTION_WORK__NICE": "0",  # tests stand side by side, and one that waits gives way to none
         "COMENTION_ANNOTATE__ANNOTATOR": "lexicon",
         "PYTHONPATH": os.pathsep.join([str(PLUGINS), str(ROOT)]),
         "COLUMNS": "200",

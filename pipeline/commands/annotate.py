@@ -29,7 +29,7 @@ def annotate(
     from storage.database import open_database
 
     settings = load_settings()
-    with open_database(settings) as database:
+    with open_database(settings, background=True) as database:
         loaded = load_chosen(settings.annotate, annotator, labels, device=device, precision=precision)
         began = time.monotonic()
         with progress_bars() as progress:

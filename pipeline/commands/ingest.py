@@ -47,7 +47,7 @@ def files(paths: tuple[Path, ...], processes: int, again: bool, as_json: bool) -
     from comention.settings import load_settings
     from storage.database import open_database
 
-    with open_database(load_settings()) as database, progress_bars() as progress:
+    with open_database(load_settings(), background=True) as database, progress_bars() as progress:
         reports = ingest_files(database, paths, progress, again=again, processes=processes)
     if as_json:
         print_json({"sources": [report_document(report) for report in reports]})
@@ -135,7 +135,7 @@ def query(text: str, since: dt.datetime | None, queue: bool, backfill: bool, as_
         with open_database(settings) as database:
             show_handed_in(hand_in(database, settings, query=text, since=day, backfill=backfill), as_json=as_json)
         return
-    with open_database(settings) as database, progress_bars() as progress:
+    with open_database(settings, background=True) as database, progress_bars() as progress:
         report = ingest_from_ncbi(database, settings, progress, query=text, since=day)
     if as_json:
         print_json({"sources": [report_document(report)]})
@@ -160,7 +160,7 @@ def _ingest_bulk(
 
     settings = load_settings()
     found = resolve_place(kind, place, settings.ncbi.mirror)
-    with open_database(settings) as database, progress_bars() as progress:
+    with open_database(settings, background=True) as database, progress_bars() as progress:
         report = ingest_releases(
             database,
             kind=kind,

@@ -77,7 +77,7 @@ def run(
     from storage.queries import count_sample, list_pairs
 
     settings = load_settings()
-    with open_database(settings) as database:
+    with open_database(settings, background=True) as database:
         if queue:
             if annotator is not None:
                 require_annotator(annotator)

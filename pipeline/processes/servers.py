@@ -41,6 +41,7 @@ def open_servers(settings: Settings, *, migrate: bool = False) -> Iterator[Serve
     from storage.database import open_database
     from storage.embedded import EmbeddedPostgres, EmbeddedValkey
     from storage.migrate import upgrade
+    from storage.priority import LEAST
 
     environment: dict[str, str] = {}
     embedded: list[EmbeddedServer] = []
@@ -54,6 +55,8 @@ def open_servers(settings: Settings, *, migrate: bool = False) -> Iterator[Serve
         if settings.database.url is None:
             postgres = stack.enter_context(EmbeddedPostgres(settings.home))
             environment["COMENTION_DATABASE__URL"] = postgres.url
+            if settings.work.nice is None:  # workers see an address like any other, and it is on this machine
+                environment["COMENTION_WORK__NICE"] = str(LEAST)
             embedded.append(postgres)
             if migrate:
                 with open_database(settings, check_schema=False) as unchecked:

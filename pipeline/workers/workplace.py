@@ -64,7 +64,9 @@ class Workplace:
         with self._lock:
             if self._database is None:
                 sessions = Sessions(name=self.holder.name, idle_in_transaction_seconds=self.settings.work.lease_seconds)
-                self._database = self._opened.enter_context(open_database(self.settings, sessions=sessions))
+                self._database = self._opened.enter_context(
+                    open_database(self.settings, sessions=sessions, background=True)
+                )
             return self._database
 
     @property

@@ -1,0 +1,71 @@
+"""Writers give way to whoever asks on the same machine. Priorities do not rise again, so each test has processes of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.database import Database
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities of other processes are told by /proc here")
+
+SESSION = """
+import json, os, sys, threading
+from storage.database import Database, parse_url
+from storage.priority import step_back
+
+database, seen, end = Database(parse_url(sys.argv[1], connect_timeout=10)), [], threading.Event()
+beside = threading.Thread(target=end.wait)
+beside.start()
+
+def look():
+    with database.transaction() as connection:
+        backend = connection.connection.driver_connection.info.backend_pid
+        seen.append([os.getpriority(os.PRIO_PROCESS, one) for one in (0, beside.native_id, backend)])
+
+look()
+step_back(7)
+look()
+step_back(3)
+look()
+end.set()
+print(json.dumps(seen))
+"""
+
+EMBEDDED = """
+import json, os, sys
+from pathlib import Path
+from comention.settings import Settings, WorkSettings
+from storage.database import open_database
+
+work = {} if sys.argv[2] == "unset" else {"nice": int(sys.argv[2])}
+with open_database(Settings(home=Path(sys.argv[1]), work=WorkSettings(**work)), background=True) as database:
+    with database.transaction() as connection:
+        backend = connection.connection.driver_connection.info.backend_pid
+    (pid_file,) = Path(sys.argv[1]).rglob("postmaster.pid")
+    postmaster = int(pid_file.read_text().split()[0])
+    print(json.dumps([os.getpriority(os.PRIO_PROCESS, one) for one in (0, backend, postmaster)]))
+"""
+
+
+def run(script: str, *arguments: str) -> Any:
+    outcome = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    return json.loads(outcome.stdout)
+
+
+def test_sessions_step_back_with_their_process_and_all_its_threads(database: Database) -> None:
+    assert run(SESSION, database.url.render_as_string(hide_password=False)) == [[0, 0, 0], [7, 7, 7], [7, 7, 7]]
+
+
+@pytest.mark.parametrize(("given", "nice"), [("unset", 19), ("0", 0), ("5", 5)])
+def test_who_works_in_the_background_steps_back_and_the_embedded_server_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, nice: int
+) -> None:
+    monkeypatch.delenv("COMENTION_WORK__NICE")
+    assert run(EMBEDDED, str(tmp_path), given) == [nice, nice, 0]
