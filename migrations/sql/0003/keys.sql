@@ -41,25 +41,28 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     WHERE next_word >> 32 = (word >> 32) + 1
 $$;
 
--- What the index can tell of a question with a phrase: the words that every match has, and the pairs of them that it has side by
--- side. Null where there are no such pairs, or where the question says "or" or "not", for what such a part asks for need not be
--- there.
-CREATE FUNCTION comention.read_phrases(wanted tsquery, OUT words tsquery, OUT pairs integer[])
+-- What the index can tell of a question with a phrase: the pairs of words that every match has side by side, and the other words
+-- that every match has, null if there are none: those of a pair need not be looked up again. Pairs are null where there are none, or
+-- where the question says "or" or "not", for what such a part asks for need not be there.
+CREATE FUNCTION comention.read_phrases(wanted tsquery, OUT pairs integer[], OUT words tsquery)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     WITH token AS MATERIALIZED (
         SELECT m[1] AS quoted, pg_catalog.replace(pg_catalog.replace(m[2], $q$''$q$, $q$'$q$), $q$\\$q$, $q$\$q$) AS word,
                m[3] AS operator, n
         FROM pg_catalog.regexp_matches(wanted::text, $re$('((?:[^']|'')*)')|([^' ]+)$re$, 'g') WITH ORDINALITY t (m, n)
-    ), pair AS (
-        SELECT pg_catalog.array_agg(DISTINCT comention.word_pair(a.word, b.word)) AS numbers
+    ), pair AS MATERIALIZED (
+        SELECT a.n, comention.word_pair(a.word, b.word) AS number
         FROM token a
         JOIN token o ON o.n = a.n + 1 AND o.operator = '<->'
         JOIN token b ON b.n = a.n + 2 AND b.word IS NOT NULL
         WHERE a.word IS NOT NULL
     )
-    SELECT pg_catalog.string_agg(DISTINCT t.quoted, ' & ')::tsquery, p.numbers
+    SELECT pg_catalog.array_agg(DISTINCT p.number), (
+        SELECT pg_catalog.string_agg(DISTINCT t.quoted, ' & ')::tsquery
+        FROM token t
+        WHERE t.word IS NOT NULL AND NOT EXISTS (SELECT FROM pair q WHERE t.n IN (q.n, q.n + 2))
+    )
     FROM pair p
-    JOIN token t ON true
-    WHERE p.numbers IS NOT NULL AND NOT EXISTS (SELECT FROM token x WHERE x.operator ~ '[|!]')
-    GROUP BY p.numbers
+    WHERE NOT EXISTS (SELECT FROM token x WHERE x.operator ~ '[|!]')
+    HAVING pg_catalog.count(*) > 0
 $$;

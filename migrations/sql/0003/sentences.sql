@@ -145,8 +145,8 @@ SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     wanted CONSTANT tsquery := websearch_to_tsquery('pg_catalog.english', $1);
-    words tsquery;
     pairs integer[];
+    words tsquery;
     before_pmid CONSTANT integer := coalesce($7 / 100000, 2147483647);
     filtered CONSTANT boolean := $3 IS NOT NULL OR $4 IS NOT NULL OR $5 IS NOT NULL OR $6 IS NOT NULL;
     highest integer;
@@ -165,7 +165,7 @@ BEGIN
     IF numnode(wanted) = 0 THEN
         RETURN;
     END IF;
-    SELECT p.words, p.pairs INTO words, pairs FROM comention.read_phrases(wanted) p;
+    SELECT p.pairs, p.words INTO pairs, words FROM comention.read_phrases(wanted) p;
     SELECT max(t.pmid) >> 10, min(t.pmid) >> 10 INTO highest, lowest FROM comention.sentence_text t;
     top := least(highest, before_pmid >> 10);
     WHILE missing > 0 AND top >= lowest LOOP
@@ -200,14 +200,23 @@ BEGIN
                 -- A call in place of the operator keeps the phrase away from the index, which would check all its conditions again.
                 SELECT o.pmid, o.ordinal
                 FROM comention.sentence_text o
-                WHERE o.document @@ words AND comention.word_pairs(o.document) @> pairs
-                  AND comention.search_blocks(o.pmid) && within AND pg_catalog.ts_match_vq(o.document, wanted)
-                  AND within IS NOT NULL AND pairs IS NOT NULL
+                WHERE comention.word_pairs(o.document) @> pairs AND pg_catalog.ts_match_vq(o.document, wanted)
+                  AND comention.search_blocks(o.pmid) && within AND within IS NOT NULL AND pairs IS NOT NULL AND words IS NULL
                 UNION ALL
                 SELECT o.pmid, o.ordinal
                 FROM comention.sentence_text o
-                WHERE o.document @@ words AND comention.word_pairs(o.document) @> pairs
-                  AND pg_catalog.ts_match_vq(o.document, wanted) AND within IS NULL AND pairs IS NOT NULL
+                WHERE comention.word_pairs(o.document) @> pairs AND pg_catalog.ts_match_vq(o.document, wanted)
+                  AND within IS NULL AND pairs IS NOT NULL AND words IS NULL
+                UNION ALL
+                SELECT o.pmid, o.ordinal
+                FROM comention.sentence_text o
+                WHERE comention.word_pairs(o.document) @> pairs AND o.document @@ words AND pg_catalog.ts_match_vq(o.document, wanted)
+                  AND comention.search_blocks(o.pmid) && within AND within IS NOT NULL AND pairs IS NOT NULL AND words IS NOT NULL
+                UNION ALL
+                SELECT o.pmid, o.ordinal
+                FROM comention.sentence_text o
+                WHERE comention.word_pairs(o.document) @> pairs AND o.document @@ words AND pg_catalog.ts_match_vq(o.document, wanted)
+                  AND within IS NULL AND pairs IS NOT NULL AND words IS NOT NULL
             ) f
             WHERE f.pmid >> 10 BETWEEN bottom AND top
               AND ($7 IS NULL OR f.pmid::bigint * 100000 + f.ordinal < $7)
