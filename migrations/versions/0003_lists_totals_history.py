@@ -134,6 +134,15 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
     )
+    op.create_index(
+        "ix_citation_mentions_pairs",
+        "citation_mentions",
+        [sa.text("comention.pair_keys(pmid, sentence_ordinals, name_ids)")],
+        unique=False,
+        schema="comention",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
+    )
     _run("0003/offsets.sql")
     op.drop_table("mention", schema="comention")
     op.drop_constraint(op.f("ck_sentence_span"), "sentence", schema="comention", type_="check")
@@ -294,6 +303,8 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION comention.fill_sentence_text()")
     op.execute("DROP FUNCTION comention.refuse_text_change_under_sentences() CASCADE")
     op.execute("DROP FUNCTION comention.mention_keys(integer, integer[])")
+    op.execute("DROP FUNCTION comention.pair_keys(integer, integer[], integer[])")
+    op.execute("DROP FUNCTION comention.name_pair(integer, integer)")
     op.execute("DROP FUNCTION comention.search_blocks(integer)")
     op.execute("DROP FUNCTION comention.read_phrases(tsquery)")
     op.execute("DROP FUNCTION comention.word_pairs(tsvector)")

@@ -143,6 +143,12 @@ citation_mentions = Table(
         # Writers append to a short list that is sorted in by the portion; readers look through the list too.
         postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
     ),
+    Index(
+        "ix_citation_mentions_pairs",
+        text("comention.pair_keys(pmid, sentence_ordinals, name_ids)"),
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
+    ),
     comment="The mentions of a citation by an annotator, as arrays in step, in order of sentence, span and name. "
     "A trigger refuses what does not lie inside its sentence.",
 )

@@ -195,9 +195,27 @@ def test_a_filter_of_mentions_counts_as_the_totals_do_where_all_pass(corpus: Dat
     assert all(row.npmi is None for row in found)
 
 
+@pytest.fixture
+def many_names(request: pytest.FixtureRequest, corpus: Database) -> Iterator[None]:
+    """So many more spellings of clozapine that the index cannot be asked for all pairs of them."""
+    if not request.param:
+        yield
+        return
+    with corpus.transaction() as connection:
+        added = connection.exec_driver_sql(
+            "INSERT INTO comention.name (label_id, text, concept_id) SELECT c.label_id, 'spelling ' || n, c.id "
+            "FROM comention.concept c, generate_series(1, 300) n WHERE c.key = 'clozapine'"
+        )
+        assert added.rowcount == 300
+    yield
+    with corpus.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM comention.name WHERE text LIKE 'spelling %%'")
+
+
+@pytest.mark.parametrize("many_names", [False, True], indirect=True)
 @pytest.mark.parametrize(("drug", "condition"), [("clozapine", "agranulocytosis"), (DRUGS[1], CONDITIONS[2])])
 def test_evidence_comes_in_pages_highest_first_and_is_all_that_there_is(
-    corpus: Database, drug: str, condition: str
+    corpus: Database, many_names: None, drug: str, condition: str
 ) -> None:
     every = rows(
         corpus,

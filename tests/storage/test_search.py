@@ -142,7 +142,8 @@ def test_what_the_index_tells_of_a_phrase_is_true_of_every_match(
 ) -> None:
     (row,) = rows(
         corpus,
-        "SELECT d @@ w AS found, p.pairs, p.words IS NULL OR d @@ p.words AS words, comention.word_pairs(d) @> p.pairs AS beside "
+        "SELECT d @@ w AS found, p.pairs, p.words IS NULL OR d @@ p.words AS words, "
+        "comention.word_pairs(d) @> p.pairs AS beside "
         "FROM to_tsvector('english', :text) d, websearch_to_tsquery('english', :query) w, comention.read_phrases(w) p",
         text=" ".join(said),
         query=f'"{" ".join(said[first : first + size])}"',

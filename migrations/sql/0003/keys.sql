@@ -11,6 +11,27 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT name_ids || ARRAY[-1 - (pmid >> 12 << 1), -1 - (pmid >> 16 << 1 | 1)]
 $$;
 
+-- Two names in one sentence, as a number of 24 bits; the order of the two makes no difference. A drug and a condition with ten
+-- names each are a hundred pairs to look for, so what a number has by chance must be little.
+CREATE FUNCTION comention.name_pair(one integer, other integer) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ((pg_catalog.hashint4(least(one, other))::bigint * 31 + pg_catalog.hashint4(greatest(one, other))) & 16777215)::integer
+$$;
+
+-- The numbers of all names that stand in one sentence of a citation, and the blocks that it lies in, as above. The two names of a
+-- rare pair may be frequent, and a question for it would otherwise have to read the citations that have both. Nothing of ours is
+-- called here: whoever reads the table through a view plans with this function's body, and sees nothing of this schema.
+CREATE FUNCTION comention.pair_keys(pmid integer, sentence_ordinals integer[], name_ids integer[]) RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    WITH mention AS MATERIALIZED (
+        SELECT pg_catalog.unnest(sentence_ordinals) AS ordinal, pg_catalog.unnest(name_ids) AS name_id
+    )
+    SELECT ARRAY[-1 - (pmid >> 12 << 1), -1 - (pmid >> 16 << 1 | 1)] || pg_catalog.array_agg((
+        (pg_catalog.hashint4(a.name_id)::bigint * 31 + pg_catalog.hashint4(b.name_id)) & 16777215)::integer)
+    FROM mention a
+    JOIN mention b ON b.ordinal = a.ordinal AND b.name_id > a.name_id
+$$;
+
 -- The blocks that a citation lies in for full-text search, of 1,024, 16,384 and 262,144 PMIDs; the last two bits tell which.
 CREATE FUNCTION comention.search_blocks(pmid integer) RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

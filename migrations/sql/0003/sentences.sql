@@ -1,5 +1,6 @@
 -- The newest sentences of a pair. A rare pair is read whole; of a frequent one, so many blocks of PMIDs at a time as should
--- hold enough, from the highest downwards.
+-- hold enough, from the highest downwards. The index is asked for the pairs of names that the two have, or, where they have too many
+-- names for that, for the names of each.
 CREATE FUNCTION analysis.evidence(
     drug text, condition text, max_rows integer DEFAULT 20, from_year integer DEFAULT NULL, to_year integer DEFAULT NULL,
     section text DEFAULT NULL, publication_type text DEFAULT NULL, min_score real DEFAULT NULL,
@@ -19,6 +20,8 @@ DECLARE
     of_condition CONSTANT integer := comention.find_concept('Condition', $2);
     drugs CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_drug);
     conditions CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_condition);
+    pairs CONSTANT integer[] := CASE WHEN cardinality(drugs) * cardinality(conditions) <= 256 THEN
+        ARRAY(SELECT DISTINCT comention.name_pair(d, c) FROM unnest(drugs) d, unnest(conditions) c) END;
     before_pmid CONSTANT integer := coalesce($9 / 100000, 2147483647);
     citations bigint;
     of_both bigint;
@@ -59,11 +62,12 @@ BEGIN
         size := CASE WHEN blocks <= 16 THEN 0 ELSE 1 END;
         bottom := greatest(lowest, (top - blocks + 1) >> 4 * size << 4 * size);
         -- The lists of many blocks are longer to read than what they spare of those of the two: a block takes as long as 400 citations
-        -- of theirs. Then this repeats the question for the rarer. Of a list much longer than the other only the pages are read that
-        -- that one leads to.
+        -- of theirs. Then this repeats the question for the pairs, or for the rarer. Of a list much longer than the other only the
+        -- pages are read that that one leads to.
         within := CASE
             WHEN (top - bottom + 1) * 400::float8
-                > least(of_both, 2000 * of_either) * (1 - (top - bottom + 1)::float8 / (highest - lowest + 1)) THEN rarer
+                > CASE WHEN pairs IS NULL THEN least(of_both, 2000 * of_either) ELSE citations END
+                    * (1 - (top - bottom + 1)::float8 / (highest - lowest + 1)) THEN coalesce(pairs, rarer)
             ELSE ARRAY(SELECT -1 - (b << 1 | size) FROM pg_catalog.generate_series(bottom >> 4 * size, top >> 4 * size) b)
         END;
         RETURN QUERY
@@ -82,13 +86,23 @@ BEGIN
                        array_agg(u.end_char ORDER BY u.start_char, u.end_char) FILTER (WHERE u.name_id = ANY (conditions)) AS condition_ends,
                        least(max(u.score) FILTER (WHERE u.name_id = ANY (drugs)),
                              max(u.score) FILTER (WHERE u.name_id = ANY (conditions))) AS score
-                FROM comention.citation_mentions m
+                FROM (
+                    SELECT k.*
+                    FROM comention.citation_mentions k
+                    WHERE comention.pair_keys(k.pmid, k.sentence_ordinals, k.name_ids) && pairs
+                      AND comention.pair_keys(k.pmid, k.sentence_ordinals, k.name_ids) && within
+                      AND pairs IS NOT NULL
+                    UNION ALL
+                    SELECT k.*
+                    FROM comention.citation_mentions k
+                    WHERE comention.mention_keys(k.pmid, k.name_ids) && drugs
+                      AND comention.mention_keys(k.pmid, k.name_ids) && conditions
+                      AND comention.mention_keys(k.pmid, k.name_ids) && within
+                      AND pairs IS NULL
+                ) m
                 CROSS JOIN LATERAL unnest(m.sentence_ordinals, m.starts, m.ends, m.name_ids, m.scores)
                     AS u (ordinal, start_char, end_char, name_id, score)
-                WHERE comention.mention_keys(m.pmid, m.name_ids) && drugs
-                  AND comention.mention_keys(m.pmid, m.name_ids) && conditions
-                  AND comention.mention_keys(m.pmid, m.name_ids) && within
-                  AND m.annotator_id = a
+                WHERE m.annotator_id = a
                   AND m.pmid >> 12 BETWEEN bottom AND top
                   AND m.pmid <= before_pmid
                   AND (u.name_id = ANY (drugs) OR u.name_id = ANY (conditions))
