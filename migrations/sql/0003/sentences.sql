@@ -168,7 +168,7 @@ DECLARE
     top integer;
     bottom integer;
     -- Blocks of 1,024 PMIDs that are read next; the keys of those, or of the blocks of the next size that they lie in.
-    blocks integer := 1;
+    blocks integer;
     size integer;
     within integer[];
     missing integer := $2;
@@ -180,6 +180,8 @@ BEGIN
         RETURN;
     END IF;
     SELECT p.pairs, p.words INTO pairs, words FROM comention.read_phrases(wanted) p;
+    -- A phrase is rarer than a word, and what is not in the first blocks is far more seldom than once in those.
+    blocks := CASE WHEN pairs IS NULL THEN 1 ELSE 16 END;
     SELECT max(t.pmid) >> 10, min(t.pmid) >> 10 INTO highest, lowest FROM comention.sentence_text t;
     top := least(highest, before_pmid >> 10);
     WHILE missing > 0 AND top >= lowest LOOP
@@ -251,7 +253,7 @@ BEGIN
         -- Half as many again as should hold what is missing, as if it were spread evenly.
         read_blocks := read_blocks + top - bottom + 1;
         found := found + got;
-        blocks := CASE WHEN found = 0 THEN 16 * blocks ELSE ceil(1.5 * missing * read_blocks / found) END;
+        blocks := CASE WHEN found = 0 THEN 64 * blocks ELSE ceil(1.5 * missing * read_blocks / found) END;
         top := bottom - 1;
     END LOOP;
 END
@@ -266,8 +268,8 @@ $$;
 COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text search does not find yet';
 
 -- Concepts whose names begin with what was typed; where there are none, those whose names resemble it. Of a beginning that
--- hundreds of names have, the ten thousand most cited concepts are tried in their order until enough have it; of any other, the
--- folded totals of those that have it say which are shown. The counts of what is shown are exact.
+-- hundreds of names have, the ten thousand most cited concepts are tried in their order until enough have it; of one that some
+-- dozens have, the folded totals say which are shown. The counts of what is shown are exact.
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
@@ -311,7 +313,9 @@ BEGIN
              LIMIT max_rows)
         ) f;
     END IF;
-    IF ids IS NULL OR cardinality(ids) < max_rows THEN
+    IF cardinality(begun) <= 3 * max_rows::bigint THEN
+        ids := begun;
+    ELSIF ids IS NULL OR cardinality(ids) < max_rows THEN
         SELECT array_agg(f.id) INTO ids FROM (
             SELECT w.id
             FROM unnest(begun) w (id)
