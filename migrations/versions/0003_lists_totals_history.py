@@ -141,7 +141,7 @@ def upgrade() -> None:
         unique=False,
         schema="comention",
         postgresql_using="gin",
-        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "64"},
     )
     _run("0003/offsets.sql")
     op.drop_table("mention", schema="comention")

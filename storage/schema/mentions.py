@@ -147,7 +147,7 @@ citation_mentions = Table(
         "ix_citation_mentions_pairs",
         text("comention.pair_keys(pmid, sentence_ordinals, name_ids)"),
         postgresql_using="gin",
-        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "64"},
     ),
     comment="The mentions of a citation by an annotator, as arrays in step, in order of sentence, span and name. "
     "A trigger refuses what does not lie inside its sentence.",

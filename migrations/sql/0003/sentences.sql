@@ -254,6 +254,10 @@ BEGIN
         read_blocks := read_blocks + top - bottom + 1;
         found := found + got;
         blocks := CASE WHEN found = 0 THEN 64 * blocks ELSE ceil(1.5 * missing * read_blocks / found) END;
+        -- A rare phrase has a list of its own, shorter than those of many blocks.
+        IF pairs IS NOT NULL AND blocks > 256 THEN
+            blocks := highest - lowest + 1;
+        END IF;
         top := bottom - 1;
     END LOOP;
 END
@@ -281,6 +285,7 @@ DECLARE
     folded CONSTANT text := analysis.normalise_name(typed);
     pattern CONSTANT text := pg_catalog.regexp_replace(typed, '([%_\\])', '\\\1', 'g') || '%';
     folded_pattern CONSTANT text := pg_catalog.regexp_replace(folded, '([%_\\])', '\\\1', 'g') || '%';
+    last CONSTANT text := pg_catalog.chr(1114111);
     begun integer[];
     ids integer[];
     got integer;
@@ -289,9 +294,10 @@ BEGIN
         RETURN;
     END IF;
     SELECT array_agg(DISTINCT f.concept_id) INTO begun FROM (
-        (SELECT n.concept_id FROM comention.name n WHERE n.text LIKE pattern LIMIT 1000)
+        -- As a range of bytes, for a plan that does not know the pattern would look for its trigrams.
+        (SELECT n.concept_id FROM comention.name n WHERE n.text ~>=~ typed AND n.text ~<~ (typed || last) LIMIT 1000)
         UNION ALL
-        (SELECT n.concept_id FROM comention.name n WHERE n.text LIKE folded_pattern AND folded_pattern <> pattern LIMIT 1000)
+        (SELECT n.concept_id FROM comention.name n WHERE n.text ~>=~ folded AND n.text ~<~ (folded || last) AND folded <> typed LIMIT 1000)
     ) f;
     IF cardinality(begun) >= 500 THEN
         SELECT array_agg(f.id) INTO ids FROM (
@@ -313,7 +319,7 @@ BEGIN
              LIMIT max_rows)
         ) f;
     END IF;
-    IF cardinality(begun) <= 3 * max_rows::bigint THEN
+    IF cardinality(begun) <= 2 * max_rows::bigint THEN
         ids := begun;
     ELSIF ids IS NULL OR cardinality(ids) < max_rows THEN
         SELECT array_agg(f.id) INTO ids FROM (
@@ -327,7 +333,7 @@ BEGIN
                AND t.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
             WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name)
             ORDER BY t.citation_count DESC NULLS LAST, w.id
-            LIMIT 3 * max_rows::bigint
+            LIMIT 2 * max_rows::bigint
         ) f;
     END IF;
     FOR attempt IN 1..2 LOOP
