@@ -286,6 +286,13 @@ DECLARE
     pattern CONSTANT text := pg_catalog.regexp_replace(typed, '([%_\\])', '\\\1', 'g') || '%';
     folded_pattern CONSTANT text := pg_catalog.regexp_replace(folded, '([%_\\])', '\\\1', 'g') || '%';
     last CONSTANT text := pg_catalog.chr(1114111);
+    drug_label CONSTANT integer := CASE WHEN coalesce(of_label, 'Drug') = 'Drug' THEN (
+        SELECT l.id FROM comention.label l WHERE l.name = 'Drug') END;
+    condition_label CONSTANT integer := CASE WHEN coalesce(of_label, 'Condition') = 'Condition' THEN (
+        SELECT l.id FROM comention.label l WHERE l.name = 'Condition') END;
+    -- Concepts that have a name with this beginning.
+    drugs integer[];
+    conditions integer[];
     begun integer[];
     ids integer[];
     got integer;
@@ -293,12 +300,18 @@ BEGIN
     IF typed = '' THEN
         RETURN;
     END IF;
-    SELECT array_agg(DISTINCT f.concept_id) INTO begun FROM (
+    SELECT array_agg(DISTINCT f.concept_id) FILTER (WHERE f.label_id = drug_label),
+           array_agg(DISTINCT f.concept_id) FILTER (WHERE f.label_id = condition_label)
+    INTO drugs, conditions FROM (
         -- As a range of bytes, for a plan that does not know the pattern would look for its trigrams.
-        (SELECT n.concept_id FROM comention.name n WHERE n.text ~>=~ typed AND n.text ~<~ (typed || last) LIMIT 1000)
+        (SELECT n.concept_id, n.label_id FROM comention.name n
+         WHERE n.text ~>=~ typed AND n.text ~<~ (typed || last) AND n.label_id IN (drug_label, condition_label) LIMIT 1000)
         UNION ALL
-        (SELECT n.concept_id FROM comention.name n WHERE n.text ~>=~ folded AND n.text ~<~ (folded || last) AND folded <> typed LIMIT 1000)
+        (SELECT n.concept_id, n.label_id FROM comention.name n
+         WHERE n.text ~>=~ folded AND n.text ~<~ (folded || last) AND folded <> typed
+           AND n.label_id IN (drug_label, condition_label) LIMIT 1000)
     ) f;
+    begun := coalesce(drugs, '{}') || coalesce(conditions, '{}');
     IF cardinality(begun) >= 500 THEN
         SELECT array_agg(f.id) INTO ids FROM (
             (SELECT t.drug_id AS id
@@ -323,16 +336,17 @@ BEGIN
         ids := begun;
     ELSIF ids IS NULL OR cardinality(ids) < max_rows THEN
         SELECT array_agg(f.id) INTO ids FROM (
-            SELECT w.id
-            FROM unnest(begun) w (id)
-            JOIN comention.concept k ON k.id = w.id
-            JOIN comention.label l ON l.id = k.label_id
-            LEFT JOIN comention.cooccurrence_total t
-                ON t.annotator_id = a
-               AND t.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END
-               AND t.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
-            WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name)
-            ORDER BY t.citation_count DESC NULLS LAST, w.id
+            SELECT u.id
+            FROM (
+                SELECT w.id, t.citation_count
+                FROM unnest(drugs) w (id)
+                LEFT JOIN comention.cooccurrence_total t ON t.annotator_id = a AND t.drug_id = w.id AND t.condition_id = 0
+                UNION ALL
+                SELECT w.id, t.citation_count
+                FROM unnest(conditions) w (id)
+                LEFT JOIN comention.cooccurrence_total t ON t.annotator_id = a AND t.drug_id = 0 AND t.condition_id = w.id
+            ) u
+            ORDER BY u.citation_count DESC NULLS LAST, u.id
             LIMIT 2 * max_rows::bigint
         ) f;
     END IF;
