@@ -55,9 +55,21 @@ def count_in(connection: Connection, pmids: Sequence[int], *, annotator_id: int 
 
 
 def fold_counts(database: Database) -> int:
-    """Fold the appended deltas into the counts and return how many there were. Readers see the same sums throughout."""
+    """Fold the appended deltas into the counts and return how many there were. Readers see the same sums throughout.
+
+    What else writers leave for later, in the indexes of mentions, is done too.
+    """
     with database.transaction() as connection:
         folded = int(connection.execute(text("SELECT comention.fold_counts()")).scalar_one())
+    with database.transaction() as connection:
+        # What writers have put down beside the indexes of mentions is sorted in, or every question would look through it.
+        connection.execute(
+            text(
+                "SELECT gin_clean_pending_list(c.oid) FROM pg_class c WHERE c.oid IN "
+                "('comention.ix_citation_mentions_keys'::regclass, 'comention.ix_citation_mentions_pairs'::regclass) "
+                "AND pg_has_role(c.relowner, 'USAGE')"
+            )
+        )
     if folded >= VACUUM_FROM:
         # Readers of the deltas would walk over the dead rows until autovacuum comes round, which is once a minute.
         with database.autocommit() as connection:
