@@ -19,17 +19,44 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- The numbers of all names that stand in one sentence of a citation, and the blocks that it lies in, as above. The two names of a
--- rare pair may be frequent, and a question for it would otherwise have to read the citations that have both. Nothing of ours is
--- called here: whoever reads the table through a view plans with this function's body, and sees nothing of this schema.
+-- rare pair may be frequent, and a question for it would otherwise have to read the citations that have both. A sentence of more
+-- than 64 names would have thousands of pairs: one number beyond the others says that there is such a sentence, and every question
+-- asks for it too. Nothing of ours is called here: whoever reads the table through a view plans with this function's body, and sees
+-- nothing of this schema.
 CREATE FUNCTION comention.pair_keys(pmid integer, sentence_ordinals integer[], name_ids integer[]) RETURNS integer[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    WITH mention AS MATERIALIZED (
-        SELECT pg_catalog.unnest(sentence_ordinals) AS ordinal, pg_catalog.unnest(name_ids) AS name_id
-    )
-    SELECT ARRAY[-1 - (pmid >> 12 << 1), -1 - (pmid >> 16 << 1 | 1)] || pg_catalog.array_agg((
-        (pg_catalog.hashint4(a.name_id)::bigint * 31 + pg_catalog.hashint4(b.name_id)) & 16777215)::integer)
-    FROM mention a
-    JOIN mention b ON b.ordinal = a.ordinal AND b.name_id > a.name_id
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    blocks CONSTANT integer[] := ARRAY[-1 - (pmid >> 12 << 1), -1 - (pmid >> 16 << 1 | 1)];
+BEGIN
+    IF pg_catalog.cardinality(name_ids) <= 64 THEN  -- nearly all; the other way is right for these too, and takes longer
+        RETURN blocks || (
+            WITH mention AS MATERIALIZED (
+                SELECT pg_catalog.unnest(sentence_ordinals) AS ordinal, pg_catalog.unnest(name_ids) AS name_id
+            )
+            SELECT pg_catalog.array_agg((
+                (pg_catalog.hashint4(a.name_id)::bigint * 31 + pg_catalog.hashint4(b.name_id)) & 16777215)::integer)
+            FROM mention a
+            JOIN mention b ON b.ordinal = a.ordinal AND b.name_id > a.name_id
+        );
+    END IF;
+    RETURN blocks || (
+        WITH sentence AS MATERIALIZED (
+            SELECT pg_catalog.array_agg(DISTINCT u.name_id) AS names
+            FROM (SELECT pg_catalog.unnest(sentence_ordinals) AS ordinal, pg_catalog.unnest(name_ids) AS name_id) u
+            GROUP BY u.ordinal
+        )
+        SELECT pg_catalog.array_agg(k.number)
+        FROM (
+            SELECT ((pg_catalog.hashint4(a.id)::bigint * 31 + pg_catalog.hashint4(b.id)) & 16777215)::integer AS number
+            FROM sentence s
+            CROSS JOIN LATERAL pg_catalog.unnest(s.names) a (id)
+            CROSS JOIN LATERAL pg_catalog.unnest(s.names) b (id)
+            WHERE pg_catalog.cardinality(s.names) <= 64 AND b.id > a.id
+            UNION ALL
+            (SELECT 16777216 FROM sentence s WHERE pg_catalog.cardinality(s.names) > 64 LIMIT 1)
+        ) k
+    );
+END
 $$;
 
 -- The blocks that a citation lies in for full-text search, of 1,024, 16,384 and 262,144 PMIDs; the last two bits tell which.

@@ -21,7 +21,7 @@ DECLARE
     drugs CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_drug);
     conditions CONSTANT integer[] := ARRAY(SELECT n.id FROM comention.name n WHERE n.concept_id = of_condition);
     pairs CONSTANT integer[] := CASE WHEN cardinality(drugs) * cardinality(conditions) <= 256 THEN
-        ARRAY(SELECT DISTINCT comention.name_pair(d, c) FROM unnest(drugs) d, unnest(conditions) c) END;
+        16777216 || ARRAY(SELECT DISTINCT comention.name_pair(d, c) FROM unnest(drugs) d, unnest(conditions) c) END;
     before_pmid CONSTANT integer := coalesce($9 / 100000, 2147483647);
     citations bigint;
     of_both bigint;
