@@ -197,18 +197,17 @@ def save_annotations(
 
 def _lock_owed(connection: Connection, annotator_id: int, pmids: Sequence[int]) -> dict[int, bytes]:
     """Lock the citations of a batch and return the content hashes of those that are owed still."""
-    wanted = {"annotator": annotator_id, "pmids": list(pmids)}
-    connection.execute(
+    locked = connection.execute(
         text(
-            "SELECT count(*) FROM "
-            "(SELECT FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR NO KEY UPDATE) locked"
+            "SELECT array_agg(l.pmid) FROM "
+            "(SELECT pmid FROM comention.citation WHERE pmid = ANY(:pmids) ORDER BY pmid FOR NO KEY UPDATE) l"
         ),
-        wanted,
-    )
-    # A statement of its own, which sees what was done while this one waited for the locks.
+        {"pmids": list(pmids)},
+    ).scalar_one()
+    # A statement of its own, which sees what was done while that one waited for the locks.
     owed = connection.execute(
         text("SELECT pmid, content_hash FROM comention.owed WHERE annotator_id = :annotator AND pmid = ANY(:pmids)"),
-        wanted,
+        {"annotator": annotator_id, "pmids": locked or []},
     ).all()
     return {pmid: bytes(content_hash) for pmid, content_hash in owed}
 

@@ -125,23 +125,17 @@ def upgrade() -> None:
     _create_search_tables()
     _create_count_tables()
     _run("0003/counts.sql", "0003/move.sql", "0003/statistics.sql", "0003/names.sql", "0003/analysis.sql")
-    op.create_index(
+    _create_gin(
         "ix_citation_mentions_keys",
         "citation_mentions",
         [sa.text("comention.mention_keys(pmid, name_ids)")],
-        unique=False,
-        schema="comention",
-        postgresql_using="gin",
-        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
+        pending_kb=256,
     )
-    op.create_index(
+    _create_gin(
         "ix_citation_mentions_pairs",
         "citation_mentions",
         [sa.text("comention.pair_keys(pmid, sentence_ordinals, name_ids)")],
-        unique=False,
-        schema="comention",
-        postgresql_using="gin",
-        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "64"},
+        pending_kb=64,
     )
     _run("0003/offsets.sql")
     op.drop_table("mention", schema="comention")
@@ -156,6 +150,18 @@ def upgrade() -> None:
         schema="comention",
     )
     _run("0003/ranking.sql", "0003/sentences.sql", "0003/history.sql", "0003/roles.sql")
+
+
+def _create_gin(name: str, table: str, keys: list[str | sa.TextClause], *, pending_kb: int) -> None:
+    op.create_index(
+        name,
+        table,
+        keys,
+        unique=False,
+        schema="comention",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": str(pending_kb)},
+    )
 
 
 def _create_search_tables() -> None:
@@ -185,14 +191,11 @@ def _create_search_tables() -> None:
         comment="What full-text search reads: the words of each sentence with their places. Filled from the citations' texts "
         "behind the writers, which need not wait for it.",
     )
-    op.create_index(
+    _create_gin(
         "ix_sentence_text_document",
         "sentence_text",
         ["document", sa.text("comention.search_blocks(pmid)"), sa.text("comention.word_pairs(document)")],
-        unique=False,
-        schema="comention",
-        postgresql_using="gin",
-        postgresql_with={"fastupdate": "on", "gin_pending_list_limit": "256"},
+        pending_kb=256,
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from storage.database import Database
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities of other processes are told by /proc here")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority a thread, and /proc")
 
 SESSION = """
 import json, os, sys, threading
