@@ -84,6 +84,7 @@ def upgrade() -> None:
         unique=False,
         schema="comention",
         postgresql_ops={"text": "text_pattern_ops"},
+        postgresql_include=["concept_id", "label_id"],
     )
     op.create_index(
         "ix_name_trigrams",

@@ -112,7 +112,12 @@ name = Table(
     Column("concept_id", Integer, ForeignKey(concept.c.id), nullable=False),
     UniqueConstraint("label_id", "text"),
     Index(None, "concept_id"),
-    Index("ix_name_prefix", "text", postgresql_ops={"text": "text_pattern_ops"}),
+    Index(
+        "ix_name_prefix",
+        "text",
+        postgresql_ops={"text": "text_pattern_ops"},
+        postgresql_include=["concept_id", "label_id"],
+    ),
     Index("ix_name_trigrams", "text", postgresql_using="gin", postgresql_ops={"text": "gin_trgm_ops"}),
 )
 

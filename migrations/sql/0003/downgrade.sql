@@ -23,6 +23,7 @@ DROP FUNCTION comention.fold_counts();
 DROP FUNCTION comention.merge_years(integer[]);
 DROP FUNCTION comention.contribution_of_retracted();
 DROP FUNCTION comention.find_concept(text, text);
+DROP FUNCTION comention.concepts_beginning(smallint, text, text, integer, integer, integer);
 DROP FUNCTION comention.associate(text, text, bigint, bigint, integer, integer, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint);
 DROP FUNCTION comention.years_of_cell(smallint, integer, integer);
 DROP FUNCTION comention.margin(smallint, integer, integer);

@@ -61,11 +61,12 @@ BEGIN
     WHILE missing > 0 AND top >= lowest LOOP
         size := CASE WHEN blocks <= 16 THEN 0 ELSE 1 END;
         bottom := greatest(lowest, (top - blocks + 1) >> 4 * size << 4 * size);
-        -- The lists of many blocks are longer to read than what they spare of those of the two: a block takes as long as 400 citations
-        -- of theirs. Then this repeats the question for the pairs, or for the rarer. Of a list much longer than the other only the
-        -- pages are read that that one leads to.
+        -- The lists of many blocks are longer to read than what they spare. A block takes as long as 16 citations of the pair do, and
+        -- as 6 of them where it is one of 16 that share a list; as long as 400 citations in the lists of the two, of which only those
+        -- that are in both are read, and of a list much longer than the other only the pages that that one leads to. Then this
+        -- repeats the question for the pairs, or for the rarer.
         within := CASE
-            WHEN (top - bottom + 1) * 400::float8
+            WHEN (top - bottom + 1) * CASE WHEN pairs IS NULL THEN 400::float8 WHEN size = 0 THEN 16 ELSE 6 END
                 > CASE WHEN pairs IS NULL THEN least(of_both, 2000 * of_either) ELSE citations END
                     * (1 - (top - bottom + 1)::float8 / (highest - lowest + 1)) THEN coalesce(pairs, rarer)
             ELSE ARRAY(SELECT -1 - (b << 1 | size) FROM pg_catalog.generate_series(bottom >> 4 * size, top >> 4 * size) b)
@@ -91,6 +92,8 @@ BEGIN
                     FROM comention.citation_mentions k
                     WHERE comention.pair_keys(k.pmid, k.sentence_ordinals, k.name_ids) && pairs
                       AND comention.pair_keys(k.pmid, k.sentence_ordinals, k.name_ids) && within
+                      -- Who has a number of a pair by chance hardly has names of both, which is quicker seen than in single mentions.
+                      AND k.name_ids && drugs AND k.name_ids && conditions
                       AND pairs IS NOT NULL
                     UNION ALL
                     SELECT k.*
@@ -271,9 +274,74 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
 $$;
 COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text search does not find yet';
 
--- Concepts whose names begin with what was typed; where there are none, those whose names resemble it. Of a beginning that
--- hundreds of names have, the ten thousand most cited concepts are tried in their order until enough have it; of one that some
--- dozens have, the folded totals say which are shown. The counts of what is shown are exact.
+-- Concepts that have a name with a beginning, typed or folded; of one that many names have, the most cited ones. Those are gone
+-- through in their order until enough are among those that have it, or, of one that thousands of names have, until enough have
+-- it. Names and ranks are read from their indexes alone, which for the totals of single cells would be a mistake.
+CREATE FUNCTION comention.concepts_beginning(
+    a smallint, typed text, folded text, drug_label integer, condition_label integer, max_rows integer,
+    OUT drugs integer[], OUT conditions integer[]
+)
+LANGUAGE plpgsql STABLE SET search_path = '' SET enable_bitmapscan = off SET enable_indexonlyscan = on AS $$
+DECLARE
+    last CONSTANT text := pg_catalog.chr(1114111);
+    names integer;
+    top_drugs integer[];
+    top_conditions integer[];
+BEGIN
+    SELECT array_agg(f.concept_id) FILTER (WHERE f.label_id = drug_label),
+           array_agg(f.concept_id) FILTER (WHERE f.label_id = condition_label), count(*)
+    INTO drugs, conditions, names FROM (
+        -- As a range of bytes, for a plan that does not know the pattern would look for its trigrams.
+        (SELECT n.concept_id, n.label_id FROM comention.name n
+         WHERE n.text ~>=~ typed AND n.text ~<~ (typed || last) AND n.label_id IN (drug_label, condition_label) LIMIT 1500)
+        UNION ALL
+        (SELECT n.concept_id, n.label_id FROM comention.name n
+         WHERE n.text ~>=~ folded AND n.text ~<~ (folded || last) AND folded <> typed
+           AND n.label_id IN (drug_label, condition_label) LIMIT 1500)
+    ) f;
+    IF names >= 1500 THEN
+        top_drugs := ARRAY(
+            SELECT t.drug_id
+            FROM (SELECT x.drug_id FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND drugs IS NOT NULL
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 10000) t
+            WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.drug_id AND (
+                          pg_catalog.starts_with(n.text, typed) OR pg_catalog.starts_with(n.text, folded)))
+            LIMIT max_rows);
+        top_conditions := ARRAY(
+            SELECT t.condition_id
+            FROM (SELECT x.condition_id FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0 AND conditions IS NOT NULL
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 10000) t
+            WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.condition_id AND (
+                          pg_catalog.starts_with(n.text, typed) OR pg_catalog.starts_with(n.text, folded)))
+            LIMIT max_rows);
+    ELSIF names >= 100 THEN
+        -- No more ranks than take as long as to look up the totals of all. IS TRUE makes the concepts a table to look in.
+        top_drugs := ARRAY(
+            SELECT t.drug_id
+            FROM (SELECT x.drug_id FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND drugs IS NOT NULL
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 20 * names) t
+            WHERE (t.drug_id IN (SELECT u.id FROM pg_catalog.unnest(drugs) u (id))) IS TRUE
+            LIMIT max_rows);
+        top_conditions := ARRAY(
+            SELECT t.condition_id
+            FROM (SELECT x.condition_id FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0 AND conditions IS NOT NULL
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 20 * names) t
+            WHERE (t.condition_id IN (SELECT u.id FROM pg_catalog.unnest(conditions) u (id))) IS TRUE
+            LIMIT max_rows);
+    END IF;
+    IF names >= 100 AND cardinality(top_drugs) + cardinality(top_conditions) >= max_rows THEN
+        drugs := top_drugs;
+        conditions := top_conditions;
+    END IF;
+END
+$$;
+
+-- Concepts whose names begin with what was typed; where there are none, those whose names resemble it. The folded totals say which
+-- are shown; the counts of what is shown are exact.
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
@@ -285,97 +353,65 @@ DECLARE
     folded CONSTANT text := analysis.normalise_name(typed);
     pattern CONSTANT text := pg_catalog.regexp_replace(typed, '([%_\\])', '\\\1', 'g') || '%';
     folded_pattern CONSTANT text := pg_catalog.regexp_replace(folded, '([%_\\])', '\\\1', 'g') || '%';
-    last CONSTANT text := pg_catalog.chr(1114111);
     drug_label CONSTANT integer := CASE WHEN coalesce(of_label, 'Drug') = 'Drug' THEN (
         SELECT l.id FROM comention.label l WHERE l.name = 'Drug') END;
     condition_label CONSTANT integer := CASE WHEN coalesce(of_label, 'Condition') = 'Condition' THEN (
         SELECT l.id FROM comention.label l WHERE l.name = 'Condition') END;
-    -- Concepts that have a name with this beginning.
+    -- Concepts that may be shown, some perhaps several times.
     drugs integer[];
     conditions integer[];
-    begun integer[];
-    ids integer[];
     got integer;
 BEGIN
     IF typed = '' THEN
         RETURN;
     END IF;
-    SELECT array_agg(DISTINCT f.concept_id) FILTER (WHERE f.label_id = drug_label),
-           array_agg(DISTINCT f.concept_id) FILTER (WHERE f.label_id = condition_label)
-    INTO drugs, conditions FROM (
-        -- As a range of bytes, for a plan that does not know the pattern would look for its trigrams.
-        (SELECT n.concept_id, n.label_id FROM comention.name n
-         WHERE n.text ~>=~ typed AND n.text ~<~ (typed || last) AND n.label_id IN (drug_label, condition_label) LIMIT 1000)
-        UNION ALL
-        (SELECT n.concept_id, n.label_id FROM comention.name n
-         WHERE n.text ~>=~ folded AND n.text ~<~ (folded || last) AND folded <> typed
-           AND n.label_id IN (drug_label, condition_label) LIMIT 1000)
-    ) f;
-    begun := coalesce(drugs, '{}') || coalesce(conditions, '{}');
-    IF cardinality(begun) >= 500 THEN
-        SELECT array_agg(f.id) INTO ids FROM (
-            (SELECT t.drug_id AS id
-             FROM (SELECT x.drug_id, x.citation_count FROM comention.cooccurrence_total x
-                   WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND coalesce(of_label, 'Drug') = 'Drug'
-                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 10000) t
-             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.drug_id
-                           AND (n.text LIKE pattern OR n.text LIKE folded_pattern))
-             LIMIT max_rows)
-            UNION ALL
-            (SELECT t.condition_id
-             FROM (SELECT x.condition_id, x.citation_count FROM comention.cooccurrence_total x
-                   WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0
-                     AND coalesce(of_label, 'Condition') = 'Condition'
-                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 10000) t
-             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.condition_id
-                           AND (n.text LIKE pattern OR n.text LIKE folded_pattern))
-             LIMIT max_rows)
-        ) f;
-    END IF;
-    IF cardinality(begun) <= 2 * max_rows::bigint THEN
-        ids := begun;
-    ELSIF ids IS NULL OR cardinality(ids) < max_rows THEN
-        SELECT array_agg(f.id) INTO ids FROM (
-            SELECT u.id
-            FROM (
-                SELECT w.id, t.citation_count
-                FROM unnest(drugs) w (id)
-                LEFT JOIN comention.cooccurrence_total t ON t.annotator_id = a AND t.drug_id = w.id AND t.condition_id = 0
-                UNION ALL
-                SELECT w.id, t.citation_count
-                FROM unnest(conditions) w (id)
-                LEFT JOIN comention.cooccurrence_total t ON t.annotator_id = a AND t.drug_id = 0 AND t.condition_id = w.id
-            ) u
-            ORDER BY u.citation_count DESC NULLS LAST, u.id
-            LIMIT 2 * max_rows::bigint
+    SELECT b.drugs, b.conditions INTO drugs, conditions
+    FROM comention.concepts_beginning(a, typed, folded, drug_label, condition_label, max_rows) b;
+    IF coalesce(cardinality(drugs), 0) + coalesce(cardinality(conditions), 0) > max_rows * 1.5 THEN
+        SELECT array_agg(f.drug_id) FILTER (WHERE f.drug_id > 0), array_agg(f.condition_id) FILTER (WHERE f.condition_id > 0)
+        INTO drugs, conditions FROM (
+            SELECT w.drug_id, w.condition_id
+            FROM (SELECT DISTINCT u.id AS drug_id, 0 AS condition_id FROM unnest(drugs) u (id)
+                  UNION ALL
+                  SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)) w
+            LEFT JOIN comention.cooccurrence_total t
+                ON t.annotator_id = a AND t.drug_id = w.drug_id AND t.condition_id = w.condition_id
+            ORDER BY t.citation_count DESC NULLS LAST, w.drug_id, w.condition_id
+            LIMIT max_rows * 1.5
         ) f;
     END IF;
     FOR attempt IN 1..2 LOOP
         RETURN QUERY
-        SELECT l.name, k.key, k.preferred_name,
+        SELECT CASE WHEN s.drug_id > 0 THEN 'Drug' ELSE 'Condition' END, k.key, k.preferred_name,
                (SELECT n.text FROM comention.name n WHERE n.concept_id = k.id
-                ORDER BY n.text LIKE pattern DESC, n.text LIKE folded_pattern DESC, similarity(n.text, folded) DESC, n.text LIMIT 1),
-               m.n, m.c
-        FROM unnest(ids) w (id)
-        JOIN comention.concept k ON k.id = w.id
-        JOIN comention.label l ON l.id = k.label_id
-        CROSS JOIN LATERAL (
-            SELECT sum(p.sentence_count)::bigint AS n, sum(p.citation_count)::bigint AS c
-            FROM comention.cooccurrence_total_part p
-            WHERE p.annotator_id = a
-              AND p.drug_id = CASE l.name WHEN 'Drug' THEN k.id ELSE 0 END
-              AND p.condition_id = CASE l.name WHEN 'Condition' THEN k.id ELSE 0 END
-        ) m
-        WHERE l.name IN ('Drug', 'Condition') AND l.name = coalesce(of_label, l.name) AND m.n > 0
+                ORDER BY n.text LIKE pattern DESC, n.text LIKE folded_pattern DESC,
+                         CASE attempt WHEN 2 THEN similarity(n.text, folded) END DESC, length(n.text), n.text LIMIT 1),
+               s.n, s.c
+        FROM (
+            SELECT w.drug_id, w.condition_id, m.n, m.c
+            FROM (SELECT DISTINCT u.id AS drug_id, 0 AS condition_id FROM unnest(drugs) u (id)
+                  UNION ALL
+                  SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)) w
+            CROSS JOIN LATERAL (
+                SELECT sum(p.sentence_count)::bigint AS n, sum(p.citation_count)::bigint AS c
+                FROM comention.cooccurrence_total_part p
+                WHERE p.annotator_id = a AND p.drug_id = w.drug_id AND p.condition_id = w.condition_id
+            ) m
+            WHERE m.n > 0
+        ) s
+        JOIN comention.concept k ON k.id = s.drug_id + s.condition_id
         ORDER BY CASE attempt WHEN 2 THEN (
                      SELECT max(similarity(n.text, folded)) FROM comention.name n WHERE n.concept_id = k.id) END DESC NULLS LAST,
-                 m.c DESC, m.n DESC, k.key
+                 s.c DESC, s.n DESC, k.key
         LIMIT max_rows;
         GET DIAGNOSTICS got = ROW_COUNT;
         EXIT WHEN got > 0 OR pg_catalog.length(folded) < 3;
         -- A slip of the finger: names that share enough of their trigrams.
-        SELECT array_agg(DISTINCT near.concept_id) INTO ids FROM (
-            SELECT n.concept_id FROM comention.name n WHERE n.text % folded
+        SELECT array_agg(near.concept_id) FILTER (WHERE near.label_id = drug_label),
+               array_agg(near.concept_id) FILTER (WHERE near.label_id = condition_label)
+        INTO drugs, conditions FROM (
+            SELECT n.concept_id, n.label_id FROM comention.name n
+            WHERE n.text % folded AND n.label_id IN (drug_label, condition_label)
             ORDER BY similarity(n.text, folded) DESC LIMIT 50
         ) near;
     END LOOP;
