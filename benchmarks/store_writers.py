@@ -114,6 +114,7 @@ def _write(
 ) -> None:
     try:
         database = Database(parse_url(url, connect_timeout=10))
+        os.setsid()  # as a supervised process is
         step_back(LEAST)  # as workers do where Postgres is on their machine
         corpus = Corpus(citations)
         with database.transaction() as connection:

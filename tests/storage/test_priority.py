@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,25 @@ end.set()
 print(json.dumps(seen))
 """
 
+GROUPS = """
+import json, os, sys
+from pathlib import Path
+from storage.database import Database, parse_url
+from storage.priority import step_back
+
+database, seen = Database(parse_url(sys.argv[1], connect_timeout=10)), []
+
+def look():
+    with database.transaction() as connection:
+        backend = connection.connection.driver_connection.info.backend_pid
+        seen.append([int(Path(f"/proc/{one}/autogroup").read_text().split()[-1]) for one in (os.getpid(), backend)])
+
+for nice in (0, 7, 3):
+    step_back(nice)
+    look()
+print(json.dumps(seen))
+"""
+
 EMBEDDED = """
 import json, os, sys
 from pathlib import Path
@@ -53,14 +73,34 @@ with open_database(Settings(home=Path(sys.argv[1]), work=WorkSettings(**work)), 
 """
 
 
-def run(script: str, *arguments: str) -> Any:
-    outcome = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+def run(script: str, *arguments: str, leads: bool = False) -> Any:
+    outcome = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=leads,
+    )
     assert outcome.returncode == 0, outcome.stderr
     return json.loads(outcome.stdout)
 
 
 def test_sessions_step_back_with_their_process_and_all_its_threads(database: Database) -> None:
     assert run(SESSION, database.url.render_as_string(hide_password=False)) == [[0, 0, 0], [7, 7, 7], [7, 7, 7]]
+
+
+def _has_groups() -> bool:
+    with suppress(OSError):
+        return bool(Path("/proc/self/autogroup").read_text().strip())
+    return False
+
+
+@pytest.mark.skipif(not _has_groups(), reason="this kernel does not group processes by session")
+def test_groups_of_sessions_step_back_and_that_of_a_terminal_does_not(database: Database) -> None:
+    url = database.url.render_as_string(hide_password=False)
+    assert run(GROUPS, url, leads=True) == [[0, 0], [7, 7], [7, 7]]
+    of_ours = int(Path("/proc/self/autogroup").read_text().split()[-1])
+    assert run(GROUPS, url) == [[of_ours, 0], [of_ours, 7], [of_ours, 7]]
 
 
 @pytest.mark.parametrize(("given", "nice"), [("unset", 19), ("0", 0), ("5", 5)])
