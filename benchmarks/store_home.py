@@ -31,23 +31,35 @@ class Store:
 def open_store(home: Path, mentions: int, processes: int) -> Iterator[Store]:
     """Open the database of a home, and fill it where it is empty."""
     citations = max(BATCH, round(mentions / MENTIONS_A_CITATION / BATCH) * BATCH)
+    corpus = Corpus(citations)
+    with _open_database(home) as database:
+        upgrade(database)
+        found = _count_citations(database)
+        if not found:
+            began = time.monotonic()
+            load_corpus(database, corpus, owed=0, processes=processes)
+            print(f"{mentions:,} mentions loaded in {time.monotonic() - began:,.0f} s", file=sys.stderr)
+            check_load(database, corpus)
+        elif found < citations:
+            raise SystemExit(f"{home} holds {found:,} citations, not the {citations:,} of --mentions {mentions}")
+    # Started anew, the server takes as much memory as what it holds now asks for.
+    with _open_database(home) as database:
+        yield Store(database, corpus, home)
+
+
+@contextmanager
+def _open_database(home: Path) -> Iterator[Database]:
     with EmbeddedPostgres(home) as server:
         database = Database(parse_url(server.url, connect_timeout=10))
         try:
-            upgrade(database)
-            corpus = Corpus(citations)
-            with database.transaction() as connection:
-                found = connection.exec_driver_sql("SELECT count(*) FROM comention.citation").scalar_one()
-            if not found:
-                began = time.monotonic()
-                load_corpus(database, corpus, owed=0, processes=processes)
-                print(f"{mentions:,} mentions loaded in {time.monotonic() - began:,.0f} s", file=sys.stderr)
-                check_load(database, corpus)
-            elif found < citations:
-                raise SystemExit(f"{home} holds {found:,} citations, not the {citations:,} of --mentions {mentions}")
-            yield Store(database, corpus, home)
+            yield database
         finally:
             database.close()
+
+
+def _count_citations(database: Database) -> int:
+    with database.transaction() as connection:
+        return int(connection.exec_driver_sql("SELECT count(*) FROM comention.citation").scalar_one())
 
 
 def connect(database: Database) -> psycopg.Connection[tuple[object, ...]]:

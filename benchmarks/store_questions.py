@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 
@@ -22,6 +23,13 @@ _QUERIES = {
     "suggest": "SELECT * FROM analysis.suggest(%s)",
     "search": "SELECT * FROM analysis.search_sentences(%s)",
 }
+_RANKS: dict[str, Callable[[list[Any]], list[Any]]] = {
+    "head": lambda names: names[:20],
+    "middle": lambda names: names[len(names) // 50 : len(names) // 10],
+    "rare": lambda names: names[len(names) // 2 :],
+}
+"""Which of what is ordered by frequency."""
+
 Questions = dict[str, dict[str, list[tuple[str, ...]]]]
 """Question -> rank it is asked at -> arguments."""
 
@@ -34,51 +42,22 @@ def make_questions(store: Store) -> Questions:
     chance = random.Random(11)
     with connect(store.database) as connection:
         drugs, conditions = (
-            [str(row[0]) for row in connection.execute(
-                f"SELECT k.key FROM comention.cooccurrence_total t JOIN comention.concept k ON k.id = t.{one}_id "
-                f"WHERE t.{other}_id = 0 AND t.{one}_id > 0 ORDER BY t.citation_count DESC, k.id".encode()
+            [int(str(row[0])) for row in connection.execute(
+                f"SELECT t.{one}_id FROM comention.cooccurrence_total t "
+                f"WHERE t.{other}_id = 0 AND t.{one}_id > 0 ORDER BY t.citation_count DESC, t.{one}_id".encode()
             )]
             for one, other in (("drug", "condition"), ("condition", "drug"))
         )  # fmt: skip
-        ranks: dict[str, Callable[[list[str]], list[str]]] = {
-            "head": lambda names: names[:20],
-            "middle": lambda names: names[len(names) // 50 : len(names) // 10],
-            "rare": lambda names: names[len(names) // 2 :],
-        }
+        keys = {int(str(row[0])): str(row[1]) for row in connection.execute("SELECT id, key FROM comention.concept")}
         questions: Questions = defaultdict(dict)
-        drawn: list[tuple[str, ...]]
-        known: list[tuple[str, ...]]
-        for rank, choose in ranks.items():
-            mine = chance.choices(choose(drugs), k=CALLS)
-            questions["top"][rank] = [(drug,) for drug in mine]
-        pairs = {
-            "head x head": ("head", "head"),
-            "head x rare": ("head", "rare"),
-            "middle x middle": ("middle", "middle"),
-            "rare x head": ("rare", "head"),
-        }
-        for rank, (first, second) in pairs.items():
-            drawn = list(
-                zip(
-                    chance.choices(ranks[first](drugs), k=CALLS),
-                    chance.choices(ranks[second](conditions), k=CALLS),
-                    strict=True,
-                )
-            )
-            questions["pair"][rank] = drawn
-            questions["evidence"][rank] = drawn
-        # Pairs that exist, of whatever rank: most of those drawn above from the rare end do not.
-        known = [
-            (str(row[0]), str(row[1]))
-            for row in connection.execute(
-                "SELECT d.key, k.key FROM comention.cooccurrence_total t TABLESAMPLE BERNOULLI (10) REPEATABLE (1) "
-                "JOIN comention.concept d ON d.id = t.drug_id JOIN comention.concept k ON k.id = t.condition_id "
-                "WHERE t.drug_id > 0 AND t.condition_id > 0 LIMIT 5000"
-            )
-        ]
-        questions["pair"]["known"] = questions["evidence"]["known"] = chance.choices(known, k=CALLS)
+        for rank, choose in _RANKS.items():
+            questions["top"][rank] = [(keys[drug],) for drug in chance.choices(choose(drugs), k=CALLS)]
+        for rank, found in _choose_pairs(connection, chance, drugs, conditions).items():
+            questions["pair"][rank] = questions["evidence"][rank] = [
+                (keys[drug], keys[condition]) for drug, condition in chance.choices(found, k=CALLS)
+            ]
     names = [name.text for name in store.corpus.names if name.label < 2]
-    for rank, choose in ranks.items():
+    for rank, choose in _RANKS.items():
         questions["suggest"][rank] = [(chance.choice(choose(names))[: 1 + call % 8],) for call in range(CALLS)]
     words = store.corpus.words
     frequent, middle, rare = words[5:60], words[500:3000], words[20_000:]
@@ -94,6 +73,38 @@ def make_questions(store: Store) -> Questions:
         "phrase": [(f'"{phrase}"',) for phrase in chance.choices(phrases, k=CALLS)],
     }
     return questions
+
+
+def _choose_pairs(
+    connection: psycopg.Connection[tuple[object, ...]], chance: random.Random, drugs: list[int], conditions: list[int]
+) -> dict[str, list[tuple[int, int]]]:
+    """Pairs that are in the counts, by the ranks of the two or of whatever ranks, and pairs that are not.
+
+    Of two names drawn on their own few have a sentence in common, and the more the larger the corpus is: what would grow with
+    it is the share of questions that have an answer.
+    """
+
+    def pairs(statement: str, *arguments: list[int]) -> list[tuple[int, int]]:
+        return [(int(str(row[0])), int(str(row[1]))) for row in connection.execute(statement.encode(), arguments)]
+
+    known = "SELECT t.drug_id, t.condition_id FROM comention.cooccurrence_total t"
+    found = {
+        f"{first} x {second}": pairs(
+            f"{known} WHERE t.drug_id = ANY (%s) AND t.condition_id = ANY (%s) ORDER BY 1, 2",
+            _RANKS[first](drugs),
+            _RANKS[second](conditions),
+        )
+        for first, second in (("head", "head"), ("head", "rare"), ("middle", "middle"), ("rare", "head"))
+    }
+    sample = f"{known} TABLESAMPLE BERNOULLI (10) REPEATABLE (1) WHERE t.drug_id > 0 AND t.condition_id > 0 LIMIT 5000"
+    found["known"] = pairs(sample)
+    drawn = list(zip(chance.choices(drugs, k=5 * CALLS), chance.choices(conditions, k=5 * CALLS), strict=True))
+    there = pairs(
+        f"{known} JOIN unnest(%s::integer[], %s::integer[]) w (drug_id, condition_id) USING (drug_id, condition_id)",
+        *(list(column) for column in zip(*drawn, strict=True)),
+    )
+    found["unknown"] = sorted({*drawn} - {*there})
+    return found
 
 
 def ask(
