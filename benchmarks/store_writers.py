@@ -131,7 +131,7 @@ def _write(
         for portion in portions:
             mentions += save_annotations(database, annotator_id, names, portion).mentions
             if time.monotonic() - folded > FOLD_AFTER:
-                fold_counts(database)
+                fold_counts(database, after=FOLD_AFTER / 2)
                 folded = time.monotonic()
         fold_counts(database)
         results.put(Written(mentions, time.monotonic() - began, time.process_time() - used))

@@ -54,13 +54,18 @@ def count_in(connection: Connection, pmids: Sequence[int], *, annotator_id: int 
         )
 
 
-def fold_counts(database: Database) -> int:
+def fold_counts(database: Database, *, after: float = 0.0) -> int:
     """Fold the appended deltas into the counts and return how many there were. Readers see the same sums throughout.
 
-    What else writers leave for later, in the indexes of mentions, is done too.
+    What else writers leave for later, in the indexes of mentions, is done too. Nothing is done where somebody else does it just
+    now, or has done it within ``after`` seconds.
     """
     with database.transaction() as connection:
-        folded = int(connection.execute(text("SELECT comention.fold_counts()")).scalar_one())
+        folded = connection.execute(
+            text("SELECT comention.fold_counts(make_interval(secs => :after))"), {"after": after}
+        ).scalar_one()
+    if folded is None:
+        return 0
     with database.transaction() as connection:
         # What writers have put down beside the indexes of mentions is sorted in, or every question would look through it.
         connection.execute(
@@ -74,7 +79,7 @@ def fold_counts(database: Database) -> int:
         # Readers of the deltas would walk over the dead rows until autovacuum comes round, which is once a minute.
         with database.autocommit() as connection:
             connection.execute(text("VACUUM (SKIP_LOCKED, TRUNCATE off) comention.cooccurrence_delta"))
-    return folded
+    return int(folded)
 
 
 def find_drift(database: Database, *, sample: int | None = None) -> list[Drift]:

@@ -25,8 +25,10 @@ from storage.search import index_sentences
 MAX_MENTION_CHARACTERS = 500
 """A longer span is no name of anything, and too long for the index of names."""
 
-FOLD_AFTER = 1.0
-"""Seconds after which the deltas are folded into the counts, so that readers have few of them to add."""
+FOLD_AFTER = 0.5
+"""Seconds after which the deltas are folded into the counts, so that readers have few of them to add.
+
+Not where another process has folded within half of that: of several, one folds."""
 
 OnProgress = Callable[[AnnotationCounts], None]
 """Called with what a batch came to, once it is committed."""
@@ -69,7 +71,7 @@ def annotate_pending(
             writing = writer.submit(save_annotations, database, annotator_id, names, annotated)
             if time.monotonic() - folded_at > FOLD_AFTER:
                 _raise_failure(folding)
-                folding = writer.submit(fold_counts, database)
+                folding = writer.submit(fold_counts, database, after=FOLD_AFTER / 2)
                 folded_at = time.monotonic()
         _raise_failure(folding)
     fold_counts(database)

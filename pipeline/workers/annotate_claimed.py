@@ -79,7 +79,7 @@ class FoldClock:
         """Fold, where that is due."""
         if time.monotonic() - self.folded_at > FOLD_AFTER:
             self.folded_at = time.monotonic()
-            fold_counts(database)
+            fold_counts(database, after=FOLD_AFTER / 2)
 
 
 class _LeaseKeeper:

@@ -280,6 +280,21 @@ def test_folding_changes_no_sum_and_leaves_no_delta(database: Database) -> None:
         assert connection.execute(text("SELECT count(*) FROM comention.cooccurrence_total")).scalar_one() == 0
 
 
+def test_of_several_who_fold_one_does(database: Database) -> None:
+    history = History(database)
+    history.save([citation(1), citation(2)])
+    history.annotate(0)
+    assert fold_counts(database, after=60) > 0
+    history.delete([1])
+    assert fold_counts(database, after=60) == 0
+    with database.transaction() as connection:
+        assert connection.execute(text("SELECT count(*) FROM comention.cooccurrence_delta")).scalar_one() > 0
+        # The clock is put back by a day: what was done last lies ahead.
+        connection.execute(text("SELECT setval('comention.folded_at', last_value + 86400000) FROM comention.folded_at"))
+    assert fold_counts(database, after=60) > 0
+    history.check()
+
+
 def test_a_year_that_empties_is_the_first_or_the_last_no_more(database: Database) -> None:
     history = History(database)
     history.save([citation(1, year=1999), citation(2, year=2010), citation(3, year=2020)])

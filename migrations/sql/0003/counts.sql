@@ -169,20 +169,30 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
 $$;
 
 -- Fold the deltas into the counts; the sum that readers see does not change. Returns how many deltas were folded.
--- One folds at a time; another that comes meanwhile has nothing to do. Cells are looked up by their keys: a join that
+-- One folds at a time; another that comes meanwhile, or within ``after`` of the last, has nothing to do, and is told so by a null:
+-- of several who write, one folds what all have added, a cell of several deltas once. Cells are looked up by their keys: a join that
 -- read all of the counts for a few thousand deltas would take longer than everything else, and so would walking over all
 -- partners of a drug in the index of a ranking, which the planner prefers because it needs no visit to the table.
 -- The years of the deltas are put behind those that a cell has, for readers add up the years anyhow; they are merged where a
 -- cell has collected many, and where something is taken away, so that no year stays that nothing is left of.
-CREATE OR REPLACE FUNCTION comention.fold_counts() RETURNS bigint
+CREATE SEQUENCE comention.folded_at;
+COMMENT ON SEQUENCE comention.folded_at IS
+    'Milliseconds since 1970 when the counts were last folded. All see it at once, and to set it leaves no dead row';
+DROP FUNCTION comention.fold_counts();
+CREATE FUNCTION comention.fold_counts(after interval DEFAULT '0') RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_indexonlyscan = off AS $$
 DECLARE
     folded bigint;
 BEGIN
-    IF NOT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('comention.fold_counts')) THEN
-        RETURN 0;
+    -- A clock that was put back is no reason to wait until it has come round again.
+    IF after > '0' AND (
+            SELECT pg_catalog.clock_timestamp() - pg_catalog.to_timestamp(f.last_value / 1000.0) BETWEEN '0' AND after
+            FROM comention.folded_at f)
+        OR NOT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('comention.fold_counts')) THEN
+        RETURN NULL;
     END IF;
+    PERFORM pg_catalog.setval('comention.folded_at', (1000 * extract(epoch FROM pg_catalog.clock_timestamp()))::bigint);
     WITH taken AS (
         DELETE FROM comention.cooccurrence_delta
         RETURNING annotator_id, drug_id, condition_id, first_year, sentence_count, citation_count, pair_count, by_year
