@@ -6,7 +6,7 @@ A made corpus (`benchmarks.store_corpus`) is brought into an embedded Postgres w
 Questions go over one connection of this process, warm, each at least 200 times, over drugs and conditions from the
 head, the middle and the rare end of their distribution; the table gives the median and the 95th percentile in
 milliseconds. Writers are two processes that save what an annotator would have returned, made beforehand, on the way
-that `comention annotate` goes: names, ledger, mentions, deltas, all constraints on, the deltas folded every second.
+that `comention annotate` goes: names, ledger, mentions, deltas, all constraints on, the deltas folded every half second.
 Their speed is given by the clock and for two seconds of processor time, Postgres included, which is what two cores do
 that have nothing else to do. Exit status 1 where a target is missed.
 

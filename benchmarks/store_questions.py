@@ -53,9 +53,10 @@ def make_questions(store: Store) -> Questions:
         for rank, choose in _RANKS.items():
             questions["top"][rank] = [(keys[drug],) for drug in chance.choices(choose(drugs), k=CALLS)]
         for rank, found in _choose_pairs(connection, chance, drugs, conditions).items():
-            questions["pair"][rank] = questions["evidence"][rank] = [
-                (keys[drug], keys[condition]) for drug, condition in chance.choices(found, k=CALLS)
-            ]
+            if found:  # a small corpus has no pair of two rare names
+                questions["pair"][rank] = questions["evidence"][rank] = [
+                    (keys[drug], keys[condition]) for drug, condition in chance.choices(found, k=CALLS)
+                ]
     names = [name.text for name in store.corpus.names if name.label < 2]
     for rank, choose in _RANKS.items():
         questions["suggest"][rank] = [(chance.choice(choose(names))[: 1 + call % 8],) for call in range(CALLS)]
@@ -96,8 +97,10 @@ def _choose_pairs(
         )
         for first, second in (("head", "head"), ("head", "rare"), ("middle", "middle"), ("rare", "head"))
     }
-    sample = f"{known} TABLESAMPLE BERNOULLI (10) REPEATABLE (1) WHERE t.drug_id > 0 AND t.condition_id > 0 LIMIT 5000"
-    found["known"] = pairs(sample)
+    found["known"] = pairs(
+        f"{known} TABLESAMPLE BERNOULLI (10) REPEATABLE (1) WHERE t.drug_id > 0 AND t.condition_id > 0 "
+        "ORDER BY hashint8(t.drug_id::bigint << 32 | t.condition_id) LIMIT 5000"
+    )
     drawn = list(zip(chance.choices(drugs, k=5 * CALLS), chance.choices(conditions, k=5 * CALLS), strict=True))
     there = pairs(
         f"{known} JOIN unnest(%s::integer[], %s::integer[]) w (drug_id, condition_id) USING (drug_id, condition_id)",

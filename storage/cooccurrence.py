@@ -57,14 +57,14 @@ def count_in(connection: Connection, pmids: Sequence[int], *, annotator_id: int 
 def fold_counts(database: Database, *, after: float = 0.0) -> int:
     """Fold the appended deltas into the counts and return how many there were. Readers see the same sums throughout.
 
-    What else writers leave for later, in the indexes of mentions, is done too. Nothing is done where somebody else does it just
-    now, or has done it within ``after`` seconds.
+    What else writers leave for later, in the indexes of mentions, is done too. With ``after``, nothing is done where somebody
+    else does it just now, or has begun to within so many seconds.
     """
     with database.transaction() as connection:
         folded = connection.execute(
             text("SELECT comention.fold_counts(make_interval(secs => :after))"), {"after": after}
         ).scalar_one()
-    if folded is None:
+    if folded is None and after:
         return 0
     with database.transaction() as connection:
         # What writers have put down beside the indexes of mentions is sorted in, or every question would look through it.
@@ -75,11 +75,11 @@ def fold_counts(database: Database, *, after: float = 0.0) -> int:
                 "AND pg_has_role(c.relowner, 'USAGE')"
             )
         )
-    if folded >= VACUUM_FROM:
+    if (folded or 0) >= VACUUM_FROM:
         # Readers of the deltas would walk over the dead rows until autovacuum comes round, which is once a minute.
         with database.autocommit() as connection:
             connection.execute(text("VACUUM (SKIP_LOCKED, TRUNCATE off) comention.cooccurrence_delta"))
-    return int(folded)
+    return folded or 0
 
 
 def find_drift(database: Database, *, sample: int | None = None) -> list[Drift]:

@@ -137,8 +137,7 @@ def _share_priority(
 ) -> None:
     """Let what Postgres does for this process give way to others as far as the process itself does."""
     nice = os.getpriority(os.PRIO_PROCESS, 0)
-    if nice > record.info.get("nice", 0):
-        align_session(connection, nice)
+    if nice > record.info.get("nice", 0) and align_session(connection, nice):
         record.info["nice"] = nice
 
 

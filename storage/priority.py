@@ -5,7 +5,8 @@ it is its turn. A process of least priority gives way at once, and loses nothing
 
 Where Linux groups processes by session (``kernel.sched_autogroup_enabled``), a priority holds within its group alone, and
 groups share alike. The process behind each session of Postgres is a group of its own, and so is a supervised process with what
-it starts: there the group steps back too (sched(7), "The autogroup feature").
+it starts: there the group steps back too (sched(7), "The autogroup feature"). In a container or a unit that has a share of the
+processors of its own, that share decides.
 """
 
 from __future__ import annotations
@@ -42,29 +43,33 @@ def step_back(nice: int) -> None:
     _step_back_group(os.getpid(), nice)
 
 
-def align_session(connection: psycopg.Connection[tuple[object, ...]], nice: int) -> None:
-    """Give the server process behind a session this niceness, where it is on this machine and may be given one."""
+def align_session(connection: psycopg.Connection[tuple[object, ...]], nice: int) -> bool:
+    """Give the server process behind a session this niceness, where it is on this machine and may be given one.
+
+    Returns whether that is settled; where not, it is worth another try later.
+    """
     pid = connection.info.backend_pid
     if not connection.info.host.startswith("/"):
-        return
+        return True
     with suppress(OSError):
         # A socket may be shared with a container, whose numbers of processes mean others here.
         if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"postgres: "):
             os.setpriority(os.PRIO_PROCESS, pid, nice)
-            _step_back_group(pid, nice)
+            return _step_back_group(pid, nice)
+    return True
 
 
-def _step_back_group(leader: int, nice: int) -> None:
-    """Lower the group of a process that leads its session, where there are groups."""
+def _step_back_group(leader: int, nice: int) -> bool:
+    """Lower the group of a process that leads its session, where there are groups; False where Linux wants more patience."""
     group = Path(f"/proc/{leader}/autogroup")
-    for attempt in range(4):
+    for pause in (_GROUP_PAUSE_S, _GROUP_PAUSE_S, _GROUP_PAUSE_S, 0):
         try:
             # "/autogroup-1234 nice 0"
             if os.getsid(leader) != leader or int(group.read_text().rpartition(" ")[2]) >= nice:
-                return
+                return True
             group.write_text(str(nice))
         except BlockingIOError:
-            if attempt < 3:
-                time.sleep(_GROUP_PAUSE_S)
+            time.sleep(pause)
         except (OSError, ValueError):  # no such kernel, or not ours to change
-            return
+            return True
+    return False

@@ -28,7 +28,7 @@ MAX_MENTION_CHARACTERS = 500
 FOLD_AFTER = 0.5
 """Seconds after which the deltas are folded into the counts, so that readers have few of them to add.
 
-Not where another process has folded within half of that: of several, one folds."""
+Not where another process has begun to within half of that: of two, one folds; of many, one after the other."""
 
 OnProgress = Callable[[AnnotationCounts], None]
 """Called with what a batch came to, once it is committed."""
@@ -80,7 +80,7 @@ def annotate_pending(
 
 
 def _raise_failure(folding: Future[int] | None) -> None:
-    """Wait for a folding that was begun seconds ago; raise what it failed by."""
+    """Wait for a folding that was begun before; raise what it failed by."""
     if folding is not None:
         folding.result()
 

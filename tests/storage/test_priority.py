@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -57,6 +58,20 @@ for nice in (0, 7, 3):
 print(json.dumps(seen))
 """
 
+PATIENT = """
+import ctypes, json, os
+from pathlib import Path
+from storage.priority import step_back
+
+os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: or what belongs to the process belongs to root after the change
+seen = []
+for nice in (3, 4, 5):  # Linux allows a change in a tenth of a second
+    step_back(nice)
+    seen.append(int(Path("/proc/self/autogroup").read_text().split()[-1]))
+print(json.dumps(seen))
+"""
+
 EMBEDDED = """
 import json, os, sys
 from pathlib import Path
@@ -101,6 +116,11 @@ def test_groups_of_sessions_step_back_and_that_of_a_terminal_does_not(database: 
     assert run(GROUPS, url, leads=True) == [[0, 0], [7, 7], [7, 7]]
     of_ours = int(Path("/proc/self/autogroup").read_text().split()[-1])
     assert run(GROUPS, url) == [[of_ours, 0], [of_ours, 7], [of_ours, 7]]
+
+
+@pytest.mark.skipif(not _has_groups() or os.geteuid() != 0, reason="needs groups, and root to become somebody else")
+def test_a_user_who_may_change_groups_seldom_is_patient() -> None:
+    assert run(PATIENT, leads=True) == [3, 4, 5]
 
 
 @pytest.mark.parametrize(("given", "nice"), [("unset", 19), ("0", 0), ("5", 5)])

@@ -169,15 +169,15 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
 $$;
 
 -- Fold the deltas into the counts; the sum that readers see does not change. Returns how many deltas were folded.
--- One folds at a time; another that comes meanwhile, or within ``after`` of the last, has nothing to do, and is told so by a null:
--- of several who write, one folds what all have added, a cell of several deltas once. Cells are looked up by their keys: a join that
+-- One folds at a time; another that comes meanwhile, or within ``after`` of when the last began, has nothing to do, and is told
+-- so by a null: what several have added is folded at once, a cell of several deltas once. Cells are looked up by their keys: a join that
 -- read all of the counts for a few thousand deltas would take longer than everything else, and so would walking over all
 -- partners of a drug in the index of a ranking, which the planner prefers because it needs no visit to the table.
 -- The years of the deltas are put behind those that a cell has, for readers add up the years anyhow; they are merged where a
 -- cell has collected many, and where something is taken away, so that no year stays that nothing is left of.
 CREATE SEQUENCE comention.folded_at;
 COMMENT ON SEQUENCE comention.folded_at IS
-    'Milliseconds since 1970 when the counts were last folded. All see it at once, and to set it leaves no dead row';
+    'Milliseconds since 1970 when folding last began. All see it at once, and to set it leaves no dead row';
 DROP FUNCTION comention.fold_counts();
 CREATE FUNCTION comention.fold_counts(after interval DEFAULT '0') RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off

@@ -274,19 +274,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
 $$;
 COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text search does not find yet';
 
--- Concepts that have a name with a beginning, typed or folded; of one that many names have, the most cited ones. Those are gone
--- through in their order until enough are among those that have it, or, of one that thousands of names have, until enough have
--- it. Names and ranks are read from their indexes alone, which for the totals of single cells would be a mistake.
+-- Concepts that have a name with a beginning, typed or folded, once for each such name; of a beginning that many names have, the
+-- most cited. Their ranks are gone through until enough are among the concepts that have it, or, where thousands of names have it,
+-- until enough have it. Names and ranks are read from their indexes alone, which for the totals of single cells would be a mistake.
 CREATE FUNCTION comention.concepts_beginning(
     a smallint, typed text, folded text, drug_label integer, condition_label integer, max_rows integer,
     OUT drugs integer[], OUT conditions integer[]
 )
-LANGUAGE plpgsql STABLE SET search_path = '' SET enable_bitmapscan = off SET enable_indexonlyscan = on AS $$
+LANGUAGE plpgsql STABLE SET search_path = '' SET plan_cache_mode = force_generic_plan SET enable_bitmapscan = off
+SET enable_indexonlyscan = on AS $$
 DECLARE
     last CONSTANT text := pg_catalog.chr(1114111);
     names integer;
-    top_drugs integer[];
-    top_conditions integer[];
+    top integer[];
 BEGIN
     SELECT array_agg(f.concept_id) FILTER (WHERE f.label_id = drug_label),
            array_agg(f.concept_id) FILTER (WHERE f.label_id = condition_label), count(*)
@@ -300,42 +300,47 @@ BEGIN
            AND n.label_id IN (drug_label, condition_label) LIMIT 1500)
     ) f;
     IF names >= 1500 THEN
-        top_drugs := ARRAY(
+        -- Perhaps not all, and of one label alone.
+        top := ARRAY(
             SELECT t.drug_id
-            FROM (SELECT x.drug_id FROM comention.cooccurrence_total x
-                  WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND drugs IS NOT NULL
+            FROM (SELECT x.drug_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND drug_label IS NOT NULL
                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 10000) t
             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.drug_id AND (
                           pg_catalog.starts_with(n.text, typed) OR pg_catalog.starts_with(n.text, folded)))
-            LIMIT max_rows);
-        top_conditions := ARRAY(
+            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.drug_id LIMIT max_rows);
+        drugs := CASE WHEN cardinality(top) >= max_rows THEN top ELSE top || drugs END;
+        top := ARRAY(
             SELECT t.condition_id
-            FROM (SELECT x.condition_id FROM comention.cooccurrence_total x
-                  WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0 AND conditions IS NOT NULL
+            FROM (SELECT x.condition_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0 AND condition_label IS NOT NULL
                   ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 10000) t
             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.condition_id AND (
                           pg_catalog.starts_with(n.text, typed) OR pg_catalog.starts_with(n.text, folded)))
-            LIMIT max_rows);
-    ELSIF names >= 100 THEN
-        -- No more ranks than take as long as to look up the totals of all. IS TRUE makes the concepts a table to look in.
-        top_drugs := ARRAY(
-            SELECT t.drug_id
-            FROM (SELECT x.drug_id FROM comention.cooccurrence_total x
-                  WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND drugs IS NOT NULL
-                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 20 * names) t
-            WHERE (t.drug_id IN (SELECT u.id FROM pg_catalog.unnest(drugs) u (id))) IS TRUE
-            LIMIT max_rows);
-        top_conditions := ARRAY(
-            SELECT t.condition_id
-            FROM (SELECT x.condition_id FROM comention.cooccurrence_total x
-                  WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0 AND conditions IS NOT NULL
-                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 20 * names) t
-            WHERE (t.condition_id IN (SELECT u.id FROM pg_catalog.unnest(conditions) u (id))) IS TRUE
-            LIMIT max_rows);
+            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.condition_id LIMIT max_rows);
+        conditions := CASE WHEN cardinality(top) >= max_rows THEN top ELSE top || conditions END;
+        RETURN;
     END IF;
-    IF names >= 100 AND cardinality(top_drugs) + cardinality(top_conditions) >= max_rows THEN
-        drugs := top_drugs;
-        conditions := top_conditions;
+    -- No more ranks than take as long as to look up the totals of all. IS TRUE makes the concepts a table to look in.
+    IF cardinality(drugs) >= 50 THEN
+        top := ARRAY(
+            SELECT t.drug_id
+            FROM (SELECT x.drug_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 20 * cardinality(drugs)) t
+            WHERE (t.drug_id IN (SELECT u.id FROM pg_catalog.unnest(drugs) u (id))) IS TRUE
+            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.drug_id LIMIT max_rows);
+        drugs := CASE WHEN cardinality(top) >= max_rows THEN top ELSE drugs END;
+    END IF;
+    IF cardinality(conditions) >= 50 THEN
+        top := ARRAY(
+            SELECT t.condition_id
+            FROM (SELECT x.condition_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
+                  WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 20 * cardinality(conditions)) t
+            WHERE (t.condition_id IN (SELECT u.id FROM pg_catalog.unnest(conditions) u (id))) IS TRUE
+            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.condition_id LIMIT max_rows);
+        conditions := CASE WHEN cardinality(top) >= max_rows THEN top ELSE conditions END;
     END IF;
 END
 $$;
@@ -376,7 +381,7 @@ BEGIN
                   SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)) w
             LEFT JOIN comention.cooccurrence_total t
                 ON t.annotator_id = a AND t.drug_id = w.drug_id AND t.condition_id = w.condition_id
-            ORDER BY t.citation_count DESC NULLS LAST, w.drug_id, w.condition_id
+            ORDER BY t.citation_count DESC NULLS LAST, t.sentence_count DESC NULLS LAST, w.drug_id + w.condition_id
             LIMIT max_rows * 1.5
         ) f;
     END IF;
