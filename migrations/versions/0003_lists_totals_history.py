@@ -223,6 +223,8 @@ def _create_count_tables() -> None:
         ("drug", ["annotator_id", "drug_id", *ranking, "condition_id"], None),
         ("condition", ["annotator_id", "condition_id", *ranking, "drug_id"], None),
         ("pair", ["annotator_id", *ranking], "drug_id > 0 AND condition_id > 0"),
+        # What one name has in all: a small index of few pages, for suggestions look up dozens.
+        ("margin", ["annotator_id", "drug_id", "condition_id"], "drug_id = 0 OR condition_id = 0"),
     ]
     for name, columns, where in indexes:
         op.create_index(

@@ -88,6 +88,13 @@ cooccurrence_total = Table(
         text("sentence_count DESC"),
         postgresql_where=text("drug_id > 0 AND condition_id > 0"),
     ),
+    Index(
+        "ix_cooccurrence_total_margin",
+        "annotator_id",
+        "drug_id",
+        "condition_id",
+        postgresql_where=text("drug_id = 0 OR condition_id = 0"),
+    ),
     comment="Pairs, their margins (one side 0) and the whole (both 0), over all years and by year; the truth is this plus the "
     "deltas.",
 )

@@ -90,6 +90,8 @@ def lexicon(postgres: EmbeddedPostgres, template: str) -> Iterator[Lexicon]:
         made.add("Condition", (f"db{place}",), 12_000 + place)
     for place in range(30):
         made.add("Drug", (f"ea{place}", f"ea{place} acid", f"hydro-ea{place}"), next(counts), 2)
+    for place in range(30):  # of equals, keys decide
+        made.add("Drug", (f"ha{place:02}",), 1)
     made.add("Drug", ("eb of yesterday",), 7, -7)
     made.add("Drug", ("eb of today",), 0, 5)
     for place in range(12):
@@ -118,6 +120,7 @@ def lexicon(postgres: EmbeddedPostgres, template: str) -> Iterator[Lexicon]:
         "ea1",
         "eb",
         "hydro-ea",
+        "ha",
         "f",
         "Tumours",
         "ea 1%",

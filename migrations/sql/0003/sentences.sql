@@ -345,12 +345,12 @@ BEGIN
 END
 $$;
 
--- Concepts whose names begin with what was typed; where there are none, those whose names resemble it. The folded totals say which
--- are shown; the counts of what is shown are exact.
+-- Concepts whose names begin with what was typed; where there are none, those whose names resemble it.
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
-SET max_parallel_workers_per_gather = 0 SET enable_indexonlyscan = off AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_indexonlyscan = off AS $$
 #variable_conflict use_column
 DECLARE
     a CONSTANT smallint := analysis.promoted_annotator();
@@ -372,38 +372,40 @@ BEGIN
     END IF;
     SELECT b.drugs, b.conditions INTO drugs, conditions
     FROM comention.concepts_beginning(a, typed, folded, drug_label, condition_label, max_rows) b;
-    IF coalesce(cardinality(drugs), 0) + coalesce(cardinality(conditions), 0) > max_rows * 1.5 THEN
-        SELECT array_agg(f.drug_id) FILTER (WHERE f.drug_id > 0), array_agg(f.condition_id) FILTER (WHERE f.condition_id > 0)
-        INTO drugs, conditions FROM (
-            SELECT w.drug_id, w.condition_id
-            FROM (SELECT DISTINCT u.id AS drug_id, 0 AS condition_id FROM unnest(drugs) u (id)
-                  UNION ALL
-                  SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)) w
-            LEFT JOIN comention.cooccurrence_total t
-                ON t.annotator_id = a AND t.drug_id = w.drug_id AND t.condition_id = w.condition_id
-            ORDER BY t.citation_count DESC NULLS LAST, t.sentence_count DESC NULLS LAST, w.drug_id + w.condition_id
-            LIMIT max_rows * 1.5
-        ) f;
-    END IF;
     FOR attempt IN 1..2 LOOP
         RETURN QUERY
+        WITH likely AS MATERIALIZED (
+            SELECT DISTINCT u.id AS drug_id, 0 AS condition_id FROM unnest(drugs) u (id)
+            UNION ALL
+            SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)
+        ), counted AS (
+            SELECT p.drug_id, p.condition_id, sum(p.s)::bigint AS n, sum(p.c)::bigint AS c
+            FROM (
+                SELECT w.drug_id, w.condition_id, t.sentence_count AS s, t.citation_count AS c
+                FROM likely w
+                JOIN comention.cooccurrence_total t
+                    ON t.annotator_id = a AND t.drug_id = w.drug_id AND t.condition_id = w.condition_id
+                       AND (t.drug_id = 0 OR t.condition_id = 0)
+                UNION ALL
+                SELECT w.drug_id, w.condition_id, x.sentence_count, x.citation_count
+                FROM likely w
+                JOIN comention.cooccurrence_delta x
+                    ON x.annotator_id = a AND x.drug_id = w.drug_id AND x.condition_id = w.condition_id
+            ) p
+            GROUP BY p.drug_id, p.condition_id
+            HAVING sum(p.s) > 0
+        ), shown AS (
+            -- All that tie with the last come too, for keys are what decides among those; of what resembles it, all come.
+            SELECT m.* FROM counted m
+            ORDER BY CASE attempt WHEN 1 THEN m.c END DESC, CASE attempt WHEN 1 THEN m.n END DESC
+            FETCH FIRST (max_rows) ROWS WITH TIES
+        )
         SELECT CASE WHEN s.drug_id > 0 THEN 'Drug' ELSE 'Condition' END, k.key, k.preferred_name,
                (SELECT n.text FROM comention.name n WHERE n.concept_id = k.id
                 ORDER BY n.text LIKE pattern DESC, n.text LIKE folded_pattern DESC,
                          CASE attempt WHEN 2 THEN similarity(n.text, folded) END DESC, length(n.text), n.text LIMIT 1),
                s.n, s.c
-        FROM (
-            SELECT w.drug_id, w.condition_id, m.n, m.c
-            FROM (SELECT DISTINCT u.id AS drug_id, 0 AS condition_id FROM unnest(drugs) u (id)
-                  UNION ALL
-                  SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)) w
-            CROSS JOIN LATERAL (
-                SELECT sum(p.sentence_count)::bigint AS n, sum(p.citation_count)::bigint AS c
-                FROM comention.cooccurrence_total_part p
-                WHERE p.annotator_id = a AND p.drug_id = w.drug_id AND p.condition_id = w.condition_id
-            ) m
-            WHERE m.n > 0
-        ) s
+        FROM shown s
         JOIN comention.concept k ON k.id = s.drug_id + s.condition_id
         ORDER BY CASE attempt WHEN 2 THEN (
                      SELECT max(similarity(n.text, folded)) FROM comention.name n WHERE n.concept_id = k.id) END DESC NULLS LAST,
