@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 LEAST = 19
 """The niceness of least priority."""
 
-_GROUP_PAUSE_S = 0.11
+_GROUP_PAUSE_S = 0.1
 """Linux lets users other than root change a group once in a tenth of a second, all of them together."""
+
+_GROUP_ATTEMPTS = 6
 
 
 def step_back(nice: int) -> None:
@@ -62,14 +64,16 @@ def align_session(connection: psycopg.Connection[tuple[object, ...]], nice: int)
 def _step_back_group(leader: int, nice: int) -> bool:
     """Lower the group of a process that leads its session, where there are groups; False where Linux wants more patience."""
     group = Path(f"/proc/{leader}/autogroup")
-    for pause in (_GROUP_PAUSE_S, _GROUP_PAUSE_S, _GROUP_PAUSE_S, 0):
+    for attempt in range(_GROUP_ATTEMPTS):
         try:
             # "/autogroup-1234 nice 0"
             if os.getsid(leader) != leader or int(group.read_text().rpartition(" ")[2]) >= nice:
                 return True
             group.write_text(str(nice))
         except BlockingIOError:
-            time.sleep(pause)
+            if attempt + 1 < _GROUP_ATTEMPTS:
+                # No two at the same time, or those who wait would come together again.
+                time.sleep(_GROUP_PAUSE_S * (1 + os.getpid() % 100 / 50))
         except (OSError, ValueError):  # no such kernel, or not ours to change
             return True
     return False

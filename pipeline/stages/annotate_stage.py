@@ -28,7 +28,7 @@ MAX_MENTION_CHARACTERS = 500
 FOLD_AFTER = 0.5
 """Seconds after which the deltas are folded into the counts, so that readers have few of them to add.
 
-Not where another process has begun to within half of that: of two, one folds; of many, one after the other."""
+A process skips it where another began less than half of that ago."""
 
 OnProgress = Callable[[AnnotationCounts], None]
 """Called with what a batch came to, once it is committed."""

@@ -90,8 +90,10 @@ def lexicon(postgres: EmbeddedPostgres, template: str) -> Iterator[Lexicon]:
         made.add("Condition", (f"db{place}",), 12_000 + place)
     for place in range(30):
         made.add("Drug", (f"ea{place}", f"ea{place} acid", f"hydro-ea{place}"), next(counts), 2)
-    for place in range(30):  # of equals, keys decide
+    for place in chance.sample(range(90), 90):  # of equals, keys decide
         made.add("Drug", (f"ha{place:02}",), 1)
+    for place in range(60):  # folding has not seen that the first two have gone
+        made.add("Condition", (f"ia{place}",), 40_000 - place, -39_999 if place < 2 else 0)
     made.add("Drug", ("eb of yesterday",), 7, -7)
     made.add("Drug", ("eb of today",), 0, 5)
     for place in range(12):
@@ -121,6 +123,7 @@ def lexicon(postgres: EmbeddedPostgres, template: str) -> Iterator[Lexicon]:
         "eb",
         "hydro-ea",
         "ha",
+        "ia",
         "f",
         "Tumours",
         "ea 1%",

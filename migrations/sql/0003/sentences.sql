@@ -274,9 +274,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
 $$;
 COMMENT ON FUNCTION analysis.search_backlog() IS 'Citations that full-text search does not find yet';
 
--- Concepts that have a name with a beginning, typed or folded, once for each such name; of a beginning that many names have, the
--- most cited. Their ranks are gone through until enough are among the concepts that have it, or, where thousands of names have it,
--- until enough have it. Names and ranks are read from their indexes alone, which for the totals of single cells would be a mistake.
+-- Concepts that have a name with a beginning, typed or folded, some perhaps several times; of a beginning that many names have,
+-- only the most cited. Their ranks are gone through until enough are among the concepts that have it, or, where thousands of names
+-- have it, until enough of the ten thousand most cited have it. Ranks are those of the folded totals: three more come than are shown,
+-- and all that tie, for what is not folded yet may move some, and keys decide among equals; what only deltas know comes when they
+-- are folded. Names and ranks are read from their indexes alone, which for the totals of single cells would be a mistake.
 CREATE FUNCTION comention.concepts_beginning(
     a smallint, typed text, folded text, drug_label integer, condition_label integer, max_rows integer,
     OUT drugs integer[], OUT conditions integer[]
@@ -285,6 +287,7 @@ LANGUAGE plpgsql STABLE SET search_path = '' SET plan_cache_mode = force_generic
 SET enable_indexonlyscan = on AS $$
 DECLARE
     last CONSTANT text := pg_catalog.chr(1114111);
+    wanted CONSTANT integer := max_rows + 3;
     names integer;
     top integer[];
 BEGIN
@@ -300,47 +303,49 @@ BEGIN
            AND n.label_id IN (drug_label, condition_label) LIMIT 1500)
     ) f;
     IF names >= 1500 THEN
-        -- Perhaps not all, and of one label alone.
+        -- Perhaps not all were read, and perhaps those of one label alone.
         top := ARRAY(
             SELECT t.drug_id
             FROM (SELECT x.drug_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
                   WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0 AND drug_label IS NOT NULL
-                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 10000) t
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC LIMIT 10000) t
             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.drug_id AND (
                           pg_catalog.starts_with(n.text, typed) OR pg_catalog.starts_with(n.text, folded)))
-            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.drug_id LIMIT max_rows);
-        drugs := CASE WHEN cardinality(top) >= max_rows THEN top ELSE top || drugs END;
+            ORDER BY t.citation_count DESC, t.sentence_count DESC FETCH FIRST (wanted) ROWS WITH TIES);
+        drugs := CASE WHEN cardinality(top) >= wanted THEN top ELSE top || drugs END;
         top := ARRAY(
             SELECT t.condition_id
             FROM (SELECT x.condition_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
                   WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0 AND condition_label IS NOT NULL
-                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 10000) t
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC LIMIT 10000) t
             WHERE EXISTS (SELECT FROM comention.name n WHERE n.concept_id = t.condition_id AND (
                           pg_catalog.starts_with(n.text, typed) OR pg_catalog.starts_with(n.text, folded)))
-            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.condition_id LIMIT max_rows);
-        conditions := CASE WHEN cardinality(top) >= max_rows THEN top ELSE top || conditions END;
+            ORDER BY t.citation_count DESC, t.sentence_count DESC FETCH FIRST (wanted) ROWS WITH TIES);
+        conditions := CASE WHEN cardinality(top) >= wanted THEN top ELSE top || conditions END;
         RETURN;
     END IF;
-    -- No more ranks than take as long as to look up the totals of all. IS TRUE makes the concepts a table to look in.
+    -- No more ranks than take as long as to look up the totals of all. IS TRUE keeps the planner from a join.
     IF cardinality(drugs) >= 50 THEN
         top := ARRAY(
             SELECT t.drug_id
             FROM (SELECT x.drug_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
                   WHERE x.annotator_id = a AND x.condition_id = 0 AND x.drug_id > 0
-                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.drug_id LIMIT 20 * cardinality(drugs)) t
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC
+                  FETCH FIRST (20 * cardinality(drugs)) ROWS WITH TIES) t
             WHERE (t.drug_id IN (SELECT u.id FROM pg_catalog.unnest(drugs) u (id))) IS TRUE
-            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.drug_id LIMIT max_rows);
-        drugs := CASE WHEN cardinality(top) >= max_rows THEN top ELSE drugs END;
+            ORDER BY t.citation_count DESC, t.sentence_count DESC FETCH FIRST (wanted) ROWS WITH TIES);
+        drugs := CASE WHEN cardinality(top) >= wanted THEN top ELSE drugs END;
     END IF;
     IF cardinality(conditions) >= 50 THEN
         top := ARRAY(
             SELECT t.condition_id
             FROM (SELECT x.condition_id, x.citation_count, x.sentence_count FROM comention.cooccurrence_total x
                   WHERE x.annotator_id = a AND x.drug_id = 0 AND x.condition_id > 0
-                  ORDER BY x.citation_count DESC, x.sentence_count DESC, x.condition_id LIMIT 20 * cardinality(conditions)) t
+                  ORDER BY x.citation_count DESC, x.sentence_count DESC
+                  FETCH FIRST (20 * cardinality(conditions)) ROWS WITH TIES) t
             WHERE (t.condition_id IN (SELECT u.id FROM pg_catalog.unnest(conditions) u (id))) IS TRUE
-            ORDER BY t.citation_count DESC, t.sentence_count DESC, t.condition_id LIMIT max_rows);
-        conditions := CASE WHEN cardinality(top) >= max_rows THEN top ELSE conditions END;
+            ORDER BY t.citation_count DESC, t.sentence_count DESC FETCH FIRST (wanted) ROWS WITH TIES);
+        conditions := CASE WHEN cardinality(top) >= wanted THEN top ELSE conditions END;
     END IF;
 END
 $$;
