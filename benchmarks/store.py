@@ -30,7 +30,7 @@ from benchmarks.store_home import Store, connect, open_store
 from benchmarks.store_load import mentions_of
 from benchmarks.store_questions import Times, ask, make_questions, percentiles, print_ranks
 from benchmarks.store_writers import write
-from storage.cooccurrence import fold_counts
+from storage.cooccurrence import fold_counts, vacuum_counts
 
 GROUPS = ("queries", "write", "size", "layout")
 TARGETS = {
@@ -184,9 +184,10 @@ def measure(home: Path, arguments: argparse.Namespace) -> list[Row]:
 
 def _ask_idle(store: Store) -> Times:
     questions = make_questions(store)
+    # As after the nightly upkeep: a database that was written to is compared with one that was not.
     fold_counts(store.database)
+    vacuum_counts(store.database)
     with connect(store.database) as connection:
-        connection.execute("VACUUM (ANALYZE) comention.cooccurrence_delta")
         return ask(connection, questions)
 
 

@@ -11,7 +11,7 @@ from pipeline.stages.bulk import ingest_releases, resolve_place
 from pipeline.terminal.console import progress_bars
 from pipeline.workers.jobs import done_or_given_back
 from storage.claims import Holder
-from storage.cooccurrence import find_drift, fold_counts
+from storage.cooccurrence import find_drift, fold_counts, vacuum_counts
 from storage.database import Database
 from storage.jobs import SCHEDULED, NewJob, add_job, claim_job, fail, finish
 from storage.search import index_sentences
@@ -52,6 +52,7 @@ def nightly(
     with done_or_given_back(database, job.lease) as outcome:
         read, failure = _apply_updates(database, settings) if settings.work.nightly_updates else (0, None)
         fold_counts(database)
+        vacuum_counts(database)
         indexed = 0
         while not stopping() and (some := index_sentences(database, at_most=2_000)):
             indexed += some

@@ -265,6 +265,8 @@ def test_a_night_is_done_once_and_finds_a_count_that_drifted(database: Database,
     [night] = [one for one in nights if one is not None]
     assert (night.drift, night.indexed, night.failure) == (0, 60, None)
     assert one(database, "SELECT count(*) FROM comention.cooccurrence_delta") == (0,)
+    vacuumed = "SELECT relallvisible > 0 FROM pg_class WHERE oid = 'comention.cooccurrence_total'::regclass"
+    assert one(database, vacuumed) == (True,)
     with database.transaction() as connection:
         connection.execute(
             text("UPDATE comention.cooccurrence_total SET citation_count = citation_count + 1 WHERE condition_id > 0")
