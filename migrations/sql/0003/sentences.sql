@@ -350,7 +350,8 @@ BEGIN
 END
 $$;
 
--- Concepts whose names begin with what was typed; where there are none, those whose names resemble it.
+-- Concepts whose names begin with what was typed; where there are none, those whose names resemble it. The folded totals say which may
+-- be shown, three more than are; the counts of what is shown are exact.
 CREATE FUNCTION analysis.suggest(prefix text, max_rows integer DEFAULT 10, of_label text DEFAULT NULL)
 RETURNS TABLE (label text, concept text, preferred_name text, name text, sentence_count bigint, citation_count bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET plan_cache_mode = force_generic_plan
@@ -384,25 +385,26 @@ BEGIN
             UNION ALL
             SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)
         ), counted AS (
-            SELECT p.drug_id, p.condition_id, sum(p.s)::bigint AS n, sum(p.c)::bigint AS c
-            FROM (
-                SELECT w.drug_id, w.condition_id, t.sentence_count AS s, t.citation_count AS c
-                FROM likely w
-                JOIN comention.cooccurrence_total t
-                    ON t.annotator_id = a AND t.drug_id = w.drug_id AND t.condition_id = w.condition_id
-                       AND (t.drug_id = 0 OR t.condition_id = 0)
-                UNION ALL
-                SELECT w.drug_id, w.condition_id, x.sentence_count, x.citation_count
-                FROM likely w
-                JOIN comention.cooccurrence_delta x
-                    ON x.annotator_id = a AND x.drug_id = w.drug_id AND x.condition_id = w.condition_id
-            ) p
-            GROUP BY p.drug_id, p.condition_id
-            HAVING sum(p.s) > 0
+            -- Deltas are read of few: while much is written, a frequent name has hundreds, and as many that have just been folded.
+            SELECT w.drug_id, w.condition_id, t.sentence_count AS n, t.citation_count AS c
+            FROM likely w
+            LEFT JOIN comention.cooccurrence_total t
+                ON t.annotator_id = a AND t.drug_id = w.drug_id AND t.condition_id = w.condition_id
+                   AND (t.drug_id = 0 OR t.condition_id = 0)
+            ORDER BY CASE attempt WHEN 1 THEN t.citation_count END DESC NULLS LAST,
+                     CASE attempt WHEN 1 THEN t.sentence_count END DESC NULLS LAST
+            FETCH FIRST (max_rows + 3) ROWS WITH TIES
         ), shown AS (
+            SELECT m.drug_id, m.condition_id, coalesce(m.n, 0) + x.n AS n, coalesce(m.c, 0) + x.c AS c
+            FROM counted m
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(x.sentence_count), 0)::bigint AS n, coalesce(sum(x.citation_count), 0)::bigint AS c
+                FROM comention.cooccurrence_delta x
+                WHERE x.annotator_id = a AND x.drug_id = m.drug_id AND x.condition_id = m.condition_id
+            ) x
+            WHERE coalesce(m.n, 0) + x.n > 0
             -- All that tie with the last come too, for keys are what decides among those; of what resembles it, all come.
-            SELECT m.* FROM counted m
-            ORDER BY CASE attempt WHEN 1 THEN m.c END DESC, CASE attempt WHEN 1 THEN m.n END DESC
+            ORDER BY CASE attempt WHEN 1 THEN coalesce(m.c, 0) + x.c END DESC, CASE attempt WHEN 1 THEN coalesce(m.n, 0) + x.n END DESC
             FETCH FIRST (max_rows) ROWS WITH TIES
         )
         SELECT CASE WHEN s.drug_id > 0 THEN 'Drug' ELSE 'Condition' END, k.key, k.preferred_name,
