@@ -16,7 +16,7 @@ from benchmarks.store_corpus import BATCH, MENTIONS_A_CITATION, Corpus
 from benchmarks.store_home import Store
 from benchmarks.store_load import load_owed, mentions_of
 from comention.types import Mention, SentenceAnnotation
-from pipeline.stages.annotate_stage import FOLD_AFTER
+from pipeline.stages.annotate_stage import FOLD_AFTER, fold_in_turn
 from storage.annotations import AnnotatedCitation, PendingCitation, list_pending, save_annotations
 from storage.cooccurrence import fold_counts
 from storage.database import Database, parse_url
@@ -131,7 +131,7 @@ def _write(
         for portion in portions:
             mentions += save_annotations(database, annotator_id, names, portion).mentions
             if time.monotonic() - folded > FOLD_AFTER:
-                fold_counts(database, after=FOLD_AFTER / 2)
+                fold_in_turn(database)
                 folded = time.monotonic()
         fold_counts(database)
         results.put(Written(mentions, time.monotonic() - began, time.process_time() - used))

@@ -26,9 +26,7 @@ MAX_MENTION_CHARACTERS = 500
 """A longer span is no name of anything, and too long for the index of names."""
 
 FOLD_AFTER = 0.5
-"""Seconds after which the deltas are folded into the counts, so that readers have few of them to add.
-
-A process skips it where another began less than half of that ago."""
+"""Seconds after which the deltas are folded into the counts, so that readers have few of them to add."""
 
 OnProgress = Callable[[AnnotationCounts], None]
 """Called with what a batch came to, once it is committed."""
@@ -71,12 +69,17 @@ def annotate_pending(
             writing = writer.submit(save_annotations, database, annotator_id, names, annotated)
             if time.monotonic() - folded_at > FOLD_AFTER:
                 _raise_failure(folding)
-                folding = writer.submit(fold_counts, database, after=FOLD_AFTER / 2)
+                folding = writer.submit(fold_in_turn, database)
                 folded_at = time.monotonic()
         _raise_failure(folding)
     fold_counts(database)
     index_sentences(database)
     return total
+
+
+def fold_in_turn(database: Database) -> int:
+    """Fold, unless another process began to less than half of `FOLD_AFTER` ago; return how many deltas were folded."""
+    return fold_counts(database, after=FOLD_AFTER / 2)
 
 
 def _raise_failure(folding: Future[int] | None) -> None:

@@ -18,7 +18,7 @@ from uuid import UUID
 from comention.errors import AnnotatorError, DatabaseError
 from comention.types import AnnotationStatus, Annotator, AnnotatorInfo, SentenceAnnotation
 from pipeline.observability.logs import about
-from pipeline.stages.annotate_stage import FOLD_AFTER, OnProgress, annotate_citations
+from pipeline.stages.annotate_stage import FOLD_AFTER, OnProgress, annotate_citations, fold_in_turn
 from storage.annotations import (
     MAX_ATTEMPTS,
     AnnotatedCitation,
@@ -34,7 +34,6 @@ from storage.claims import (
     release_quietly,
     renew_citations,
 )
-from storage.cooccurrence import fold_counts
 from storage.database import Database
 from storage.names import NameTable
 
@@ -79,7 +78,7 @@ class FoldClock:
         """Fold, where that is due."""
         if time.monotonic() - self.folded_at > FOLD_AFTER:
             self.folded_at = time.monotonic()
-            fold_counts(database, after=FOLD_AFTER / 2)
+            fold_in_turn(database)
 
 
 class _LeaseKeeper:

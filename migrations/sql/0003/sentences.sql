@@ -287,7 +287,7 @@ LANGUAGE plpgsql STABLE SET search_path = '' SET plan_cache_mode = force_generic
 SET enable_indexonlyscan = on AS $$
 DECLARE
     last CONSTANT text := pg_catalog.chr(1114111);
-    wanted CONSTANT integer := max_rows + 3;
+    wanted CONSTANT bigint := max_rows::bigint + 3;
     names integer;
     top integer[];
 BEGIN
@@ -384,7 +384,7 @@ BEGIN
             SELECT DISTINCT u.id AS drug_id, 0 AS condition_id FROM unnest(drugs) u (id)
             UNION ALL
             SELECT DISTINCT 0, u.id FROM unnest(conditions) u (id)
-        ), counted AS (
+        ), first AS (
             -- Deltas are read of few: while much is written, a frequent name has hundreds, and as many that have just been folded.
             SELECT w.drug_id, w.condition_id, t.sentence_count AS n, t.citation_count AS c
             FROM likely w
@@ -393,10 +393,10 @@ BEGIN
                    AND (t.drug_id = 0 OR t.condition_id = 0)
             ORDER BY CASE attempt WHEN 1 THEN t.citation_count END DESC NULLS LAST,
                      CASE attempt WHEN 1 THEN t.sentence_count END DESC NULLS LAST
-            FETCH FIRST (max_rows + 3) ROWS WITH TIES
+            FETCH FIRST (max_rows::bigint + 3) ROWS WITH TIES
         ), shown AS (
             SELECT m.drug_id, m.condition_id, coalesce(m.n, 0) + x.n AS n, coalesce(m.c, 0) + x.c AS c
-            FROM counted m
+            FROM first m
             CROSS JOIN LATERAL (
                 SELECT coalesce(sum(x.sentence_count), 0)::bigint AS n, coalesce(sum(x.citation_count), 0)::bigint AS c
                 FROM comention.cooccurrence_delta x
