@@ -64,7 +64,8 @@ cooccurrence_total = Table(
     _by_year_column(),
     PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id"),
     CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
-    # In the order in which the partners of a drug and of a condition, and all pairs, are asked for.
+    # In the order in which the partners of a drug and of a condition, and all pairs, are asked for. Conditions on their own are the
+    # partners of drug 0, and drugs those of condition 0.
     Index(
         "ix_cooccurrence_total_drug",
         "annotator_id",
@@ -72,6 +73,7 @@ cooccurrence_total = Table(
         text("citation_count DESC"),
         text("sentence_count DESC"),
         "condition_id",
+        postgresql_where=text("condition_id > 0"),
     ),
     Index(
         "ix_cooccurrence_total_condition",
@@ -80,6 +82,7 @@ cooccurrence_total = Table(
         text("citation_count DESC"),
         text("sentence_count DESC"),
         "drug_id",
+        postgresql_where=text("drug_id > 0"),
     ),
     Index(
         "ix_cooccurrence_total_pair",

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -318,6 +319,18 @@ def test_a_year_that_empties_is_the_first_or_the_last_no_more(database: Database
                     text("SELECT first_year, last_year FROM analysis.pair(:d, :c)"), dict(zip("dc", pair, strict=True))
                 )
                 assert tuple(found.one()) == history.shown()[pair][2:]
+
+
+@pytest.mark.parametrize(
+    "years", [(2010, 1999, 2020), (2010, 2020, 1999), (None, 2010, 1999), (2010, 2010, None, 2010)]
+)
+def test_years_are_folded_in_whatever_order_they_come(database: Database, years: tuple[int | None, ...]) -> None:
+    history = History(database)
+    for pmid, year in enumerate(years, start=1):
+        history.save([citation(pmid, year=year)])
+        history.annotate(0)
+        assert fold_counts(database) > 0
+        history.check()
 
 
 def test_the_counts_of_thousands_of_citations_are_recounted_at_once(database: Database) -> None:

@@ -25,7 +25,7 @@ def migrated(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(found=mentions)
+@given(found=mentions | mentions.map(sorted))
 @example(found=[(0, name) for name in range(1, 66)])
 @example(found=[(0, 1 + name % 2) for name in range(20_000)])
 def test_every_pair_of_a_sentence_is_there_or_the_sign_of_too_many(

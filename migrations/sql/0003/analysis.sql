@@ -166,7 +166,7 @@ CREATE VIEW analysis.cooccurrence AS
         FROM comention.cooccurrence_total_part part
         JOIN comention.concept d ON d.id = part.drug_id
         JOIN comention.concept k ON k.id = part.condition_id
-        WHERE part.annotator_id = (SELECT analysis.promoted_annotator())
+        WHERE part.annotator_id = (SELECT analysis.promoted_annotator()) AND part.drug_id > 0 AND part.condition_id > 0
         GROUP BY part.annotator_id, part.drug_id, part.condition_id, d.key, k.key
         HAVING sum(part.sentence_count) <> 0 OR sum(part.citation_count) <> 0
     ) p
@@ -238,6 +238,7 @@ CREATE VIEW analysis.cooccurrence_year AS
     JOIN comention.concept d ON d.id = part.drug_id
     JOIN comention.concept k ON k.id = part.condition_id
     WHERE part.annotator_id = (SELECT analysis.promoted_annotator()) AND part.year > 0
+      AND part.drug_id > 0 AND part.condition_id > 0
     GROUP BY part.drug_id, part.condition_id, d.key, k.key, part.year
     HAVING sum(part.sentence_count) <> 0 OR sum(part.citation_count) <> 0;
 COMMENT ON VIEW analysis.cooccurrence_year IS 'Co-occurrences by the year of publication; what PubMed gives no year for is left out';

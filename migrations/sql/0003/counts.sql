@@ -168,13 +168,14 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
     ) y
 $$;
 
--- Fold the deltas into the counts; the sum that readers see does not change. Returns how many deltas were folded.
+-- Fold the deltas into the counts; the sum that readers see does not change. Returns how many deltas it found.
 -- One folds at a time; another that comes meanwhile, or within ``after`` of when the last began, has nothing to do, and is told
 -- so by a null: what several have added is folded at once, a cell of several deltas once. Cells are looked up by their keys: a join that
 -- read all of the counts for a few thousand deltas would take longer than everything else, and so would walking over all
 -- partners of a drug in the index of a ranking, which the planner prefers because it needs no visit to the table.
--- The years of the deltas are put behind those that a cell has, for readers add up the years anyhow; they are merged where a
--- cell has collected many, and where something is taken away, so that no year stays that nothing is left of.
+-- The years of the deltas are put before those that a cell has, for readers add up the years anyhow, and of a row that has grown in
+-- front the log holds the front alone; they are merged where a cell has collected many, and where something is taken away, so that
+-- no year stays that nothing is left of.
 CREATE SEQUENCE comention.folded_at;
 COMMENT ON SEQUENCE comention.folded_at IS
     'Milliseconds since 1970 when folding last began. All see it at once, and to set it leaves no dead row';
@@ -183,7 +184,7 @@ CREATE FUNCTION comention.fold_counts(after interval DEFAULT '0') RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_indexonlyscan = off AS $$
 DECLARE
-    folded bigint;
+    found bigint;
 BEGIN
     -- A clock that was put back is no reason to wait until it has come round again.
     IF after > '0' AND (
@@ -193,6 +194,7 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM pg_catalog.setval('comention.folded_at', (1000 * extract(epoch FROM pg_catalog.clock_timestamp()))::bigint);
+    SELECT pg_catalog.count(*) INTO found FROM comention.cooccurrence_delta;
     WITH taken AS (
         DELETE FROM comention.cooccurrence_delta
         RETURNING annotator_id, drug_id, condition_id, first_year, sentence_count, citation_count, pair_count, by_year
@@ -207,53 +209,46 @@ BEGIN
         GROUP BY 1, 2, 3, 4
     ), cell AS MATERIALIZED (
         SELECT annotator_id, drug_id, condition_id, sum(s)::bigint AS s, sum(c)::bigint AS c, sum(p)::bigint AS p,
-               min(nullif(year, 0)) AS first_year, max(nullif(year, 0)) AS last_year, count(*) = 1 AS one_year,
+               min(nullif(year, 0))::smallint AS first_year, max(nullif(year, 0))::smallint AS last_year, count(*) = 1 AS one_year,
                bool_or(s < 0 OR c < 0) AS taking, array_agg(ARRAY[year, s, c, coalesce(p, 0)]::integer[] ORDER BY year) AS years
         FROM of_year
         WHERE s <> 0 OR c <> 0 OR p <> 0
         GROUP BY annotator_id, drug_id, condition_id
         ORDER BY annotator_id, drug_id, condition_id
-    ), joined AS MATERIALIZED (
-        SELECT annotator_id, drug_id, condition_id, o.ctid AS place,
-               x.s + coalesce(o.sentence_count, 0) AS sentence_count, x.c + coalesce(o.citation_count, 0) AS citation_count,
-               x.p + coalesce(o.pair_count, 0) AS pair_count,
-               least(x.first_year, o.first_year) AS first_year, greatest(x.last_year, o.last_year) AS last_year,
-               x.taking OR cardinality(o.by_year) > 400 AS merging,
-               CASE WHEN x.one_year AND (o.annotator_id IS NULL
-                                         OR o.by_year IS NULL AND coalesce(o.first_year, 0) = coalesce(x.first_year, 0)) THEN NULL
-                    WHEN o.annotator_id IS NULL THEN x.years
-                    ELSE coalesce(o.by_year, ARRAY[ARRAY[coalesce(o.first_year, 0), o.sentence_count, o.citation_count,
-                                                         coalesce(o.pair_count, 0)]]::integer[]) || x.years END AS years
-        FROM cell x
-        LEFT JOIN comention.cooccurrence_total o USING (annotator_id, drug_id, condition_id)
-    ), merged AS MATERIALIZED (
-        SELECT j.*, CASE WHEN j.merging AND j.years IS NOT NULL THEN comention.merge_years(j.years) END AS exact FROM joined j
-    ), final AS MATERIALIZED (
-        SELECT m.annotator_id, m.drug_id, m.condition_id, m.place, m.sentence_count, m.citation_count, m.pair_count,
-               CASE WHEN m.exact IS NULL THEN m.first_year ELSE coalesce(nullif(m.exact[1][1], 0), m.exact[2][1]) END AS first_year,
-               CASE WHEN m.exact IS NULL THEN m.last_year
-                    ELSE nullif(m.exact[array_length(m.exact, 1)][1], 0) END AS last_year,
-               CASE WHEN m.exact IS NULL THEN m.years WHEN array_length(m.exact, 1) > 1 THEN m.exact END AS by_year,
-               m.sentence_count = 0 AND m.citation_count = 0 AS empty
-        FROM merged m
-    ), changed AS (
-        UPDATE comention.cooccurrence_total t
-        SET first_year = f.first_year, last_year = f.last_year, sentence_count = f.sentence_count,
-            citation_count = f.citation_count, pair_count = f.pair_count, by_year = f.by_year
-        FROM final f
-        WHERE t.ctid = f.place AND NOT f.empty
-    ), gone AS (
-        DELETE FROM comention.cooccurrence_total t USING final f WHERE t.ctid = f.place AND f.empty
-    ), come AS (
-        INSERT INTO comention.cooccurrence_total
-            (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year)
-        SELECT f.annotator_id, f.drug_id, f.condition_id, f.first_year, f.last_year, f.sentence_count, f.citation_count,
-               f.pair_count, f.by_year
-        FROM final f
-        WHERE f.place IS NULL AND NOT f.empty
     )
-    SELECT pg_catalog.count(*) INTO folded FROM taken;
-    RETURN folded;
+    MERGE INTO comention.cooccurrence_total t
+    USING (
+        -- Where something is taken away, what is left of the years says which are the first and the last.
+        SELECT x.*, m.years AS exact
+        FROM cell x
+        LEFT JOIN LATERAL (
+            SELECT comention.merge_years(x.years || coalesce(o.by_year, ARRAY[ARRAY[
+                       coalesce(o.first_year, 0), o.sentence_count, o.citation_count, coalesce(o.pair_count, 0)]]::integer[])) AS years
+            FROM comention.cooccurrence_total o
+            WHERE x.taking AND o.annotator_id = x.annotator_id AND o.drug_id = x.drug_id AND o.condition_id = x.condition_id
+        ) m ON true
+    ) x
+    ON t.annotator_id = x.annotator_id AND t.drug_id = x.drug_id AND t.condition_id = x.condition_id
+    WHEN MATCHED AND t.sentence_count + x.s = 0 AND t.citation_count + x.c = 0 THEN DELETE
+    WHEN MATCHED AND x.taking THEN UPDATE SET
+        first_year = coalesce(nullif(x.exact[1][1], 0), x.exact[2][1]),
+        last_year = nullif(x.exact[array_length(x.exact, 1)][1], 0),
+        sentence_count = t.sentence_count + x.s, citation_count = t.citation_count + x.c, pair_count = t.pair_count + x.p,
+        by_year = CASE WHEN array_length(x.exact, 1) > 1 THEN x.exact END
+    WHEN MATCHED THEN UPDATE SET
+        first_year = least(x.first_year, t.first_year), last_year = greatest(x.last_year, t.last_year),
+        sentence_count = t.sentence_count + x.s, citation_count = t.citation_count + x.c, pair_count = t.pair_count + x.p,
+        by_year = CASE
+            WHEN t.by_year IS NULL AND x.one_year AND coalesce(t.first_year, 0) = coalesce(x.first_year, 0) THEN NULL
+            WHEN t.by_year IS NULL THEN x.years || ARRAY[
+                coalesce(t.first_year, 0), t.sentence_count, t.citation_count, coalesce(t.pair_count, 0)]::integer[]
+            WHEN cardinality(t.by_year) > 400 THEN comention.merge_years(x.years || t.by_year)
+            ELSE x.years || t.by_year END
+    WHEN NOT MATCHED AND (x.s <> 0 OR x.c <> 0) THEN
+        INSERT (annotator_id, drug_id, condition_id, first_year, last_year, sentence_count, citation_count, pair_count, by_year)
+        VALUES (x.annotator_id, x.drug_id, x.condition_id, x.first_year, x.last_year, x.s, x.c, x.p,
+                CASE WHEN NOT x.one_year THEN x.years END);
+    RETURN found;
 END
 $$;
 

@@ -27,17 +27,33 @@ CREATE FUNCTION comention.pair_keys(pmid integer, sentence_ordinals integer[], n
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     blocks CONSTANT integer[] := ARRAY[-1 - (pmid >> 12 << 1), -1 - (pmid >> 16 << 1 | 1)];
+    keys integer[] := blocks;
+    first integer := 1;
+    one integer;
+    other integer;
 BEGIN
-    IF pg_catalog.cardinality(name_ids) <= 64 THEN  -- nearly all; the other way is right for these too, and takes longer
-        RETURN blocks || (
-            WITH mention AS MATERIALIZED (
-                SELECT pg_catalog.unnest(sentence_ordinals) AS ordinal, pg_catalog.unnest(name_ids) AS name_id
-            )
-            SELECT pg_catalog.array_agg((
-                (pg_catalog.hashint4(a.name_id)::bigint * 31 + pg_catalog.hashint4(b.name_id)) & 16777215)::integer)
-            FROM mention a
-            JOIN mention b ON b.ordinal = a.ordinal AND b.name_id > a.name_id
-        );
+    IF pg_catalog.cardinality(name_ids) <= 64 THEN  -- nearly all; the other way takes three times as long
+        FOR i IN 2 .. pg_catalog.cardinality(name_ids) LOOP
+            IF sentence_ordinals[i] > sentence_ordinals[first] THEN
+                first := i;
+            ELSIF sentence_ordinals[i] = sentence_ordinals[first] THEN
+                one := name_ids[i];
+                FOR j IN first .. i - 1 LOOP
+                    other := name_ids[j];
+                    IF one < other THEN
+                        keys := keys || ((pg_catalog.hashint4(one)::bigint * 31 + pg_catalog.hashint4(other)) & 16777215)::integer;
+                    ELSIF one > other THEN
+                        keys := keys || ((pg_catalog.hashint4(other)::bigint * 31 + pg_catalog.hashint4(one)) & 16777215)::integer;
+                    END IF;
+                END LOOP;
+            ELSE  -- stored mentions are in order (comention.refuse_wrong_mentions), so this is nobody's but a caller's of his own
+                keys := NULL;
+                EXIT;
+            END IF;
+        END LOOP;
+        IF keys IS NOT NULL THEN
+            RETURN keys;
+        END IF;
     END IF;
     RETURN blocks || (
         WITH sentence AS MATERIALIZED (
