@@ -219,14 +219,14 @@ BEGIN
     MERGE INTO comention.cooccurrence_total t
     USING (
         -- Where something is taken away, what is left of the years says which are the first and the last.
-        SELECT x.*, m.years AS exact
-        FROM cell x
-        LEFT JOIN LATERAL (
+        SELECT x.*, CASE WHEN x.taking THEN (  -- a join would merge the years of all
             SELECT comention.merge_years(x.years || coalesce(o.by_year, ARRAY[ARRAY[
-                       coalesce(o.first_year, 0), o.sentence_count, o.citation_count, coalesce(o.pair_count, 0)]]::integer[])) AS years
+                       coalesce(o.first_year, 0), o.sentence_count, o.citation_count, coalesce(o.pair_count, 0)]]::integer[]))
             FROM comention.cooccurrence_total o
-            WHERE x.taking AND o.annotator_id = x.annotator_id AND o.drug_id = x.drug_id AND o.condition_id = x.condition_id
-        ) m ON true
+            WHERE o.annotator_id = x.annotator_id AND o.drug_id = x.drug_id AND o.condition_id = x.condition_id
+        ) END AS exact
+        FROM cell x
+        OFFSET 0
     ) x
     ON t.annotator_id = x.annotator_id AND t.drug_id = x.drug_id AND t.condition_id = x.condition_id
     WHEN MATCHED AND t.sentence_count + x.s = 0 AND t.citation_count + x.c = 0 THEN DELETE
