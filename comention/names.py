@@ -64,10 +64,16 @@ def normalise_name(surface: str) -> str:
 
     Idempotent: a name is its own name. Never empty for a surface form that has a visible character.
     """
-    text = unicodedata.normalize("NFKC", surface).casefold().translate(_TRANSLATION)
-    text = unicodedata.normalize("NFC", text)
-    text = _AROUND_HYPHEN.sub("-", _POSSESSIVE.sub("", text))
-    text = _SPACE.sub(" ", text).strip(" .,;:")
+    if surface.isascii():  # most are: of what follows, this is what they need, in a third of the time
+        text = surface.lower().replace("`", "'")
+    else:
+        text = unicodedata.normalize("NFKC", surface).casefold().translate(_TRANSLATION)
+        text = unicodedata.normalize("NFC", text)
+    if "'" in text:
+        text = _POSSESSIVE.sub("", text)
+    if "-" in text:
+        text = _AROUND_HYPHEN.sub("-", text)
+    text = " ".join(text.split()).strip(" .,;:")
     head, separator, last = text.rpartition(" ")
     head_hyphen, hyphen, tail = last.rpartition("-")
     folded = head + separator + head_hyphen + hyphen + _singular(tail)
