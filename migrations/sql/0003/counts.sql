@@ -204,8 +204,7 @@ BEGIN
                sum(CASE WHEN t.by_year IS NULL THEN t.sentence_count ELSE t.by_year[i][2] END)::bigint AS s,
                sum(CASE WHEN t.by_year IS NULL THEN t.citation_count ELSE t.by_year[i][3] END)::bigint AS c,
                sum(CASE WHEN t.by_year IS NULL THEN t.pair_count WHEN t.pair_count IS NOT NULL THEN t.by_year[i][4] END)::bigint AS p
-        FROM taken t
-        CROSS JOIN LATERAL pg_catalog.generate_series(1, coalesce(array_length(t.by_year, 1), 1)) i
+        FROM (SELECT *, pg_catalog.generate_series(1, coalesce(array_length(by_year, 1), 1)) AS i FROM taken) t
         GROUP BY 1, 2, 3, 4
     ), cell AS MATERIALIZED (
         SELECT annotator_id, drug_id, condition_id, sum(s)::bigint AS s, sum(c)::bigint AS c, sum(p)::bigint AS p,
