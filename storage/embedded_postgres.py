@@ -117,7 +117,8 @@ class PostgresServer:
         else:
             self._initialise(version, spawner)
         self._folder.write(
-            self._folder.path / "comention.conf", _SETTINGS + _memory_settings(data) + _shared_memory_setting()
+            self._folder.path / "comention.conf",
+            _preload_setting(self._programs) + _SETTINGS + _memory_settings(data) + _shared_memory_setting(),
         )
 
     def command(self, sockets: Path) -> list[str]:
@@ -212,6 +213,15 @@ def _is_folder_of(pid: int, folder: Path) -> bool:
         return Path(f"/proc/{pid}/cwd").samefile(folder)
     except OSError:  # no such process, or not one of ours
         return False
+
+
+def _preload_setting(programs: Path) -> str:
+    """Read again after a start what was in memory before, or the first questions and a writer's first minutes wait for the disk.
+
+    Before all other settings: a list in ``data/postgresql.conf`` wins. Empty where this Postgres came without `pg_prewarm`.
+    """
+    libraries = [programs.parent / folder / "pg_prewarm.so" for folder in ("lib", "lib/postgresql", "lib64/pgsql")]
+    return "shared_preload_libraries = 'pg_prewarm'\n" if any(map(Path.is_file, libraries)) else ""
 
 
 def _memory_settings(data: Path) -> str:

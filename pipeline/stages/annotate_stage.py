@@ -25,7 +25,7 @@ from storage.search import index_sentences
 MAX_MENTION_CHARACTERS = 500
 """A longer span is no name of anything, and too long for the index of names."""
 
-FOLD_AFTER = 2.0
+FOLD_AFTER = 1.0
 """Seconds after which the deltas are folded into the counts, so that readers have few of them to add."""
 
 OnProgress = Callable[[AnnotationCounts], None]

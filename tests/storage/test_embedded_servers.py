@@ -204,6 +204,28 @@ def test_what_alter_system_sets_wins_over_our_settings(home: Path) -> None:
         assert connection.execute("SHOW work_mem").fetchone() == ("5MB",)
 
 
+def test_what_was_in_memory_is_read_again_after_a_start(home: Path) -> None:
+    with EmbeddedPostgres(home) as postgres, psycopg.connect(postgres.url) as connection:
+        connection.execute("CREATE EXTENSION pg_buffercache")
+        connection.execute("CREATE TABLE visited AS SELECT generate_series(1, 10000) AS number")
+        pages = connection.execute("SELECT pg_relation_size('visited') / 8192").fetchone()
+
+    def in_memory(connection: psycopg.Connection) -> object:
+        return connection.execute(
+            "SELECT count(*) FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('visited') AND relforknumber = 0"
+        ).fetchone()
+
+    with EmbeddedPostgres(home) as postgres, psycopg.connect(postgres.url, autocommit=True) as connection:
+        eventually(lambda: in_memory(connection), lambda found: found == pages)
+
+
+def test_libraries_that_the_user_loads_win_over_ours(home: Path) -> None:
+    with (home / "postgres/data/postgresql.conf").open("a") as settings:
+        settings.write("shared_preload_libraries = 'pg_stat_statements'\n")
+    with EmbeddedPostgres(home) as postgres, psycopg.connect(postgres.url) as connection:
+        assert connection.execute("SHOW shared_preload_libraries").fetchone() == ("pg_stat_statements",)
+
+
 def test_a_second_process_attaches_and_the_last_to_leave_ends_the_server(home: Path) -> None:
     first = Client(home)
     url = first.url

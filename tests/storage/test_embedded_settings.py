@@ -62,6 +62,13 @@ def test_a_machine_that_says_nothing_of_containers_is_taken_whole(machine: Path,
     assert buffers(hold(tmp_path / "data", 100 * GB)) == 4 * GB
 
 
+def test_a_postgres_without_the_library_is_started_without_it(tmp_path: Path) -> None:
+    assert embedded_postgres._preload_setting(tmp_path / "bin") == ""
+    (tmp_path / "lib/postgresql").mkdir(parents=True)
+    (tmp_path / "lib/postgresql/pg_prewarm.so").touch()
+    assert "pg_prewarm" in embedded_postgres._preload_setting(tmp_path / "bin")
+
+
 def test_postgres_runs_with_what_was_written(postgres: EmbeddedPostgres) -> None:
     import psycopg
 
