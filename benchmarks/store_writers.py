@@ -95,14 +95,21 @@ def postgres_seconds(home: Path) -> float:
     """Processor time of the Postgres in a home, and of its backends that have ended."""
     (pid_file,) = home.rglob("postmaster.pid")
     postmaster = pid_file.read_text().split()[0]
-    total = 0
-    for pid in [postmaster, *Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]:
+    while True:
+        own = _clock_ticks(postmaster)
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            of_children = sum(sum(_clock_ticks(pid)[:2]) for pid in children)
         except OSError:
             continue
-        total += sum(map(int, fields[11 : 15 if pid == postmaster else 13]))
-    return total / os.sysconf("SC_CLK_TCK")
+        # Whoever ended meanwhile has gone over from the children to what the postmaster has waited for.
+        if _clock_ticks(postmaster)[2:] == own[2:]:
+            return (sum(own) + of_children) / os.sysconf("SC_CLK_TCK")
+
+
+def _clock_ticks(pid: str) -> list[int]:
+    """Processor time of a process in user and kernel mode, and that of the children that it has waited for."""
+    return list(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
 
 
 def _write(
