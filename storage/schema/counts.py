@@ -64,8 +64,8 @@ cooccurrence_total = Table(
     _by_year_column(),
     PrimaryKeyConstraint("annotator_id", "drug_id", "condition_id"),
     CheckConstraint("sentence_count >= 0 AND citation_count >= 0", name="not_negative"),
-    # In the order in which the partners of a drug and of a condition, and all pairs, are asked for. Conditions on their own are the
-    # partners of drug 0, and drugs those of condition 0.
+    # In the order in which the partners of a drug and of a condition, and all pairs, are asked for. Conditions on their own are
+    # the partners of drug 0, and drugs those of condition 0.
     Index(
         "ix_cooccurrence_total_drug",
         "annotator_id",
