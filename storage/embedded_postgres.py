@@ -216,7 +216,7 @@ def _is_folder_of(pid: int, folder: Path) -> bool:
 
 
 def _preload_setting(programs: Path) -> str:
-    """Read again after a start what was in memory before: else the first questions, and a writer for minutes, wait for the disk.
+    """Read again after a start what was in memory before: else questions, and a writer for minutes, wait for the disk.
 
     Before all other settings: a list in ``data/postgresql.conf`` wins. Empty where this Postgres came without `pg_prewarm`.
     """
