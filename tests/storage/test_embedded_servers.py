@@ -205,10 +205,19 @@ def test_what_alter_system_sets_wins_over_our_settings(home: Path) -> None:
 
 
 def test_what_was_in_memory_is_read_again_after_a_start(home: Path) -> None:
-    with EmbeddedPostgres(home) as postgres, psycopg.connect(postgres.url) as connection:
+    def note_what_is_there(connection: psycopg.Connection) -> bool:
+        """As is done every five minutes, and at the end of a server that had time to read what was noted before."""
+        try:
+            return connection.execute("SELECT autoprewarm_dump_now()").fetchone() is not None
+        except psycopg.errors.InternalError_:  # it is still reading
+            return False
+
+    with EmbeddedPostgres(home) as postgres, psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION pg_buffercache")
+        connection.execute("CREATE EXTENSION pg_prewarm")
         connection.execute("CREATE TABLE visited AS SELECT generate_series(1, 10000) AS number")
         pages = connection.execute("SELECT pg_relation_size('visited') / 8192").fetchone()
+        eventually(lambda: note_what_is_there(connection))
 
     def in_memory(connection: psycopg.Connection) -> object:
         return connection.execute(
