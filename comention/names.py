@@ -64,7 +64,7 @@ def normalise_name(surface: str) -> str:
 
     Idempotent: a name is its own name. Never empty for a surface form that has a visible character.
     """
-    if surface.isascii():  # most are: of what follows, this is what they need, in a third of the time
+    if surface.isascii():  # most are: of what follows, this is what they need, in half the time
         text = surface.lower().replace("`", "'")
     else:
         text = unicodedata.normalize("NFKC", surface).casefold().translate(_TRANSLATION)

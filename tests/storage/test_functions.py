@@ -407,3 +407,30 @@ def test_what_runs_as_its_owner_has_a_path_of_its_own(corpus: Database) -> None:
             )
         ).scalars()
         assert list(loose) == []
+
+
+def test_evidence_reads_no_deltas_but_its_own(database: Database) -> None:
+    """One session keeps its plans: made while there are no deltas, they must do while others write thousands."""
+    store(database, [citation(1)])
+    annotate(database, LexiconAnnotator())
+    fold_counts(database)
+    with database.autocommit() as connection:
+        connection.execute(text("VACUUM (ANALYZE) comention.cooccurrence_delta"))
+    asked = text("SELECT pmid FROM analysis.evidence('clozapine', 'agranulocytosis')")
+    read = text(
+        "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables "
+        "WHERE relid = 'comention.cooccurrence_delta'::regclass"
+    )
+    with database.transaction() as connection:
+        assert connection.execute(asked).scalar_one() == 1
+        connection.execute(
+            text(
+                "INSERT INTO comention.cooccurrence_delta "
+                "(annotator_id, drug_id, condition_id, sentence_count, citation_count) SELECT a.id, 1000 + n, 9000 + n, 1, 1 "
+                "FROM comention.annotator a, generate_series(1, 5000) n WHERE a.promoted"
+            )
+        )
+        before = connection.execute(read).scalar_one()
+        assert connection.execute(asked).scalar_one() == 1
+        assert connection.execute(read).scalar_one() - before < 100
+        connection.rollback()
