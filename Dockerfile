@@ -2,6 +2,9 @@
 
 FROM python:3.11.14-slim-bookworm AS tools
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
+# What compiles the kernels of `annotate/int8_kernels.c`.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY constraints.txt ./
 RUN python -m venv /opt/comention \

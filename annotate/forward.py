@@ -67,8 +67,10 @@ class ForwardPass:
             yield run
 
     def _batches(self, windows: PackedWindows) -> Iterator[PackedWindows]:
-        """Cut into batches; few rows are spread over all threads."""
-        share = math.ceil(len(windows.pieces) / self._encoder.lanes / self._encoder.tile) * self._encoder.tile
+        """Cut into batches of about one size, so that the threads end together."""
+        rows, lanes, tile = len(windows.pieces), self._encoder.lanes, self._encoder.tile
+        rounds = max(1, math.ceil(rows / lanes / self._most_rows))
+        share = math.ceil(rows / lanes / rounds / tile) * tile
         return windows.batches(min(self._most_rows, share))
 
     def _encode(self, batch: PackedWindows, logits: NDArray[np.float32]) -> dict[int, str]:

@@ -10,8 +10,9 @@ from annotate.cuda_encoder import CudaEncoder
 from annotate.encoder import PackedEncoder
 from annotate.folder import ModelFolder, TaggerFolder, TransformersFolder
 from annotate.forward import Encoder
+from annotate.int8_encoder import Int8Encoder, int8_obstacle
 from annotate.precision import ComputeSettings, resolve_device, resolve_precision, usable_cores
-from annotate.weights import load_weights
+from annotate.weights import are_stored_as_int8, load_weights
 from comention.errors import AnnotatorError
 
 
@@ -29,10 +30,12 @@ def load_encoder(folder: TaggerFolder, settings: ComputeSettings, pieces: int) -
         AnnotatorError: the device is not there, the weights cannot be used, or there is not enough memory for them.
     """
     device = resolve_device(settings.device)
-    dtype = resolve_precision(settings.precision, device)
+    in_int8 = _runs_in_int8(folder, settings.precision, device)
     threads = settings.threads or usable_cores()
     try:
-        return _load(folder, device, dtype, threads, pieces)
+        if in_int8:
+            return _load_int8(folder, threads, pieces)
+        return _load(folder, device, resolve_precision(settings.precision, device), threads, pieces)
     except KeyError as error:
         raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
     except (MemoryError, RuntimeError) as error:
@@ -45,6 +48,27 @@ def load_encoder(folder: TaggerFolder, settings: ComputeSettings, pieces: int) -
         ) from error
 
 
+def _runs_in_int8(folder: TaggerFolder, precision: str, device: torch.device) -> bool:
+    """Tell whether an encoder runs in int8: where that is set, or where it can and its weights are stored so.
+
+    Raises:
+        AnnotatorError: it is set and cannot be.
+    """
+    if precision not in ("auto", "int8"):
+        return False
+    if device.type != "cpu":
+        obstacle: str | None = f"int8 is for the CPU, and the device is {device}"
+    elif not isinstance(folder, ModelFolder):
+        obstacle = "int8 is for BERT models"
+    else:
+        obstacle = int8_obstacle(folder.shape)
+    if precision == "int8" and obstacle is not None:
+        raise AnnotatorError(
+            f"{folder.path} cannot run in int8: {obstacle}; else set COMENTION_ANNOTATE__PRECISION to auto"
+        )
+    return obstacle is None and (precision == "int8" or are_stored_as_int8(folder.path))
+
+
 def _load(folder: TaggerFolder, device: torch.device, dtype: torch.dtype, threads: int, pieces: int) -> Loaded:
     if isinstance(folder, TransformersFolder):
         from annotate.any_encoder import AnyEncoder  # transformers: only where it is needed
@@ -52,6 +76,20 @@ def _load(folder: TaggerFolder, device: torch.device, dtype: torch.dtype, thread
         encoder = AnyEncoder(folder, dtype, device, threads=threads)
         _check_vocabulary(folder, pieces, encoder.vocabulary)
         return Loaded(encoder, min(folder.max_pieces, encoder.most_positions or folder.max_pieces))
+    known, weights = _load_bert(folder, pieces)
+    heads = known.deciding_heads
+    if device.type == "cpu":
+        return Loaded(PackedEncoder(known, weights, heads, dtype, threads=threads), known.max_pieces)
+    return Loaded(CudaEncoder(known, weights, heads, dtype, device), known.max_pieces)
+
+
+def _load_int8(folder: TaggerFolder, threads: int, pieces: int) -> Loaded:
+    known, weights = _load_bert(folder, pieces)
+    return Loaded(Int8Encoder(known, weights, known.deciding_heads, threads=threads), known.max_pieces)
+
+
+def _load_bert(folder: TaggerFolder, pieces: int) -> tuple[ModelFolder, dict[str, torch.Tensor]]:
+    """Load the weights of a BERT folder and check that they fit."""
     if not isinstance(folder, ModelFolder):
         raise AnnotatorError(f"the model folder {folder.path} is of a kind that cannot be run")
     _check_vocabulary(folder, pieces, folder.shape.vocabulary)
@@ -60,9 +98,7 @@ def _load(folder: TaggerFolder, device: torch.device, dtype: torch.dtype, thread
         outputs = len(weights[f"{head.prefix}.weight"])
         if outputs != len(head.tags):
             raise AnnotatorError(f"the weights in {folder.path} give {outputs} outputs for {len(head.tags)} labels")
-    if device.type == "cpu":
-        return Loaded(PackedEncoder(folder, weights, folder.deciding_heads, dtype, threads=threads), folder.max_pieces)
-    return Loaded(CudaEncoder(folder, weights, folder.deciding_heads, dtype, device), folder.max_pieces)
+    return folder, weights
 
 
 def _check_vocabulary(folder: TaggerFolder, pieces: int, known: int) -> None:

@@ -24,7 +24,7 @@ class ComputeSettings(Protocol):
 
     @property
     def precision(self) -> str:
-        """``auto``, ``bf16`` or ``fp32``."""
+        """``auto``, ``int8``, ``bf16`` or ``fp32``."""
         ...
 
     @property
@@ -73,7 +73,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Return the number format for ``"auto"``, ``"bf16"`` or ``"fp32"`` on a device.
+    """Return the number format for ``"auto"``, ``"bf16"`` or ``"fp32"`` on a device; int8 is looked at before.
 
     ``auto`` takes bf16 where the device multiplies it in hardware and fp32 elsewhere; fp16, whose range a model may
     leave, is never taken.

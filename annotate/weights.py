@@ -37,6 +37,18 @@ def weight_files(path: Path, *, allow_pickle: bool) -> list[Path]:
     return [path / PICKLED_WEIGHTS] if allow_pickle and (path / PICKLED_WEIGHTS).is_file() else []
 
 
+def are_stored_as_int8(folder: Path) -> bool:
+    """Tell whether the matrices of a model folder are stored as int8 with a scale for each row."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as stored:
+            names: list[str] = stored.keys()
+    except (OSError, SafetensorError):  # whoever reads the weights says what is wrong
+        return False
+    return any(name.endswith(SCALE) for name in names)
+
+
 def load_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, Tensor]:
     """Load the weights of a model folder as fp32 tensors by name, int8 rows multiplied by their scale.
 

@@ -127,7 +127,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure annotation against transformers.pipeline.")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default="auto", choices=["auto", "bf16", "fp32"])
+    parser.add_argument("--precision", default="auto", choices=["auto", "int8", "bf16", "fp32"])
     parser.add_argument("--threads", type=int, help="threads on the CPU, of both sides; unset: one a core")
     parser.add_argument("--sentences", type=Path, metavar="FILE", help="a text file, one sentence a line")
     parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="a folder of PubMed XML")
@@ -302,7 +302,7 @@ def _machine(measured: dict) -> str:
     peak = next(found["peak_flops"] for found in measured.values() if isinstance(found, dict))
     from annotate.precision import has_fast_bf16
 
-    where = torch.backends.cpu.get_cpu_capability() + (" with bf16" if has_fast_bf16() else " without bf16: fp32 alone")
+    where = torch.backends.cpu.get_cpu_capability() + (" with bf16" if has_fast_bf16() else " without bf16")
     return (
         f"torch {torch.__version__}, CPU {where}, {len(os.sched_getaffinity(0))} cores; {how['encoder']}, {how['dtype']}, "
         f"{how['lanes']} threads, {how['batch_rows']:,} pieces a batch, attention: {how['attention']}; measured matrix peak "

@@ -99,7 +99,7 @@ class Ours:
         encoder = self._annotator._encoder
         return {
             "encoder": type(encoder).__name__,
-            "dtype": str(encoder._dtype),
+            "dtype": str(_number_format(encoder)),
             "lanes": encoder.lanes,
             "batch_rows": self._annotator._forward._most_rows,
             "attention": getattr(encoder, "attention", "scaled_dot_product_attention by length"),
@@ -177,18 +177,22 @@ class Ours:
         encoder = self._annotator._encoder
         device = getattr(encoder, "_device", torch.device("cpu"))
         size, repetitions = MATMUL[device.type]
-        left, right = (torch.randn(size, size, device=device, dtype=encoder._dtype) for _ in range(2))
+        dtype, multiply = _number_format(encoder), torch.matmul
+        left, right = (torch.randn(size, size, device=device) for _ in range(2))
+        if dtype is torch.int8:
+            multiply, left, right = torch._int_mm, 30 * left, 30 * right
+        left, right = left.to(dtype), right.to(dtype)
         # On a CPU the time of one thread, times the threads: together they would measure what else runs on the machine.
         clock = time.perf_counter if device.type == "cuda" else time.thread_time
         threads, best = torch.get_num_threads(), float("inf")
         torch.set_num_threads(1)
         for _ in range(3):
             for _ in range(3):
-                left @ right
+                multiply(left, right)
             _wait(device)
             began = clock()
             for _ in range(repetitions):
-                left @ right
+                multiply(left, right)
             _wait(device)
             best = min(best, (clock() - began) / repetitions)
         torch.set_num_threads(threads)
@@ -246,6 +250,15 @@ class Ours:
             )
             batches += list(annotator._forward._batches(packed))
         return batches
+
+
+def _number_format(encoder: Any) -> Any:
+    """Return the torch type in which an encoder multiplies."""
+    import torch
+
+    from annotate.int8_encoder import Int8Encoder
+
+    return torch.int8 if isinstance(encoder, Int8Encoder) else encoder._dtype
 
 
 class Reference:

@@ -96,7 +96,10 @@ class AnnotateSettings(_Group):
         default=False, description="read weights that have no safetensors file; do so only if you trust their author"
     )
     precision: str = Field(
-        default="auto", pattern="^(auto|fp32|bf16)$", description="auto takes bf16 where the device has it"
+        default="auto",
+        pattern="^(auto|fp32|bf16|int8)$",
+        description="auto takes int8 on a CPU that multiplies it, for weights that are stored so, else bf16 where the device "
+        "has it, else fp32",
     )
     batch_tokens: int | None = Field(
         default=None, ge=1, description="word pieces in one forward pass; unset: as suits the device and the model"

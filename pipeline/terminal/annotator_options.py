@@ -39,7 +39,7 @@ _device_option = click.option(
 
 _precision_option = click.option(
     "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
+    type=click.Choice(["auto", "int8", "bf16", "fp32"]),
     help="The number format; the default is the setting COMENTION_ANNOTATE__PRECISION.",
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
@@ -17,6 +18,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from annotate.folder import BertShape, Head, ModelFolder, head_tags, save_folder
+from annotate.int8_encoder import int8_obstacle
 from annotate.trainable import TrainableTagger
 from annotate.windows import PackedWindows
 
@@ -50,6 +52,12 @@ def make_shape(tokenizer: Tokenizer, *, hidden: int = 32, layers: int = 2, posit
         token_types=2,
         norm_eps=1e-12,
     )
+
+
+NARROW = make_shape(make_tokenizer(), hidden=64, layers=1, positions=512)
+"""Sizes that the int8 kernels take, with heads of 16: as wide as a register."""
+
+needs_int8 = pytest.mark.skipif(int8_obstacle(NARROW) is not None, reason=str(int8_obstacle(NARROW)))
 
 
 def write_folder(path: Path, tokenizer: Tokenizer, shape: BertShape, weights: Mapping[str, torch.Tensor]) -> Path:

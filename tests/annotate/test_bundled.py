@@ -11,6 +11,7 @@ import pytest
 from annotate.registry import BUNDLED, load_annotator
 from comention.settings import AnnotateSettings
 from comention.types import Annotator
+from tests.annotate.models import needs_int8
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,7 @@ def test_it_states_what_it_is(compact: Annotator):
     assert len(info.revision) == len(info.config_hash) == 16
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", pytest.param("int8", marks=needs_int8)])
 def test_it_gives_a_sentence_the_same_result_in_any_company(precision: str):
     one = load_annotator("compact", AnnotateSettings(threads=1, precision=precision))
     two = load_annotator("compact", AnnotateSettings(threads=2, precision=precision))
@@ -73,8 +74,9 @@ def test_it_gives_a_sentence_the_same_result_in_any_company(precision: str):
     assert one.annotate(SENTENCES[::-1]) == alone[::-1]
 
 
-def test_bf16_finds_what_fp32_finds(compact: Annotator):
-    half = load_annotator("compact", AnnotateSettings(threads=1, precision="bf16"))
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("int8", marks=needs_int8)])
+def test_fewer_bits_find_what_fp32_finds(compact: Annotator, precision: str):
+    half = load_annotator("compact", AnnotateSettings(threads=1, precision=precision))
     for sentence in SENTENCES:
         assert texts(half, sentence) == texts(compact, sentence)
 

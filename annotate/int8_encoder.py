@@ -1,0 +1,232 @@
+"""A BERT forward pass in int8, for processors with AVX-512 VNNI: two functions in C for each layer.
+
+What they compute, and how nearly, is in ``int8_kernels.c``. That is compiled when comention is installed, where there is
+a C compiler; without it, on another processor, or for sizes that the functions do not take, :func:`int8_obstacle` says
+what is in the way and :mod:`annotate.encoder` does the work in bf16 or fp32.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from annotate.bert import Affine, bert_tensors
+
+if TYPE_CHECKING:
+    from annotate.folder import BertShape, Head, ModelFolder
+    from annotate.windows import PackedWindows
+
+LIBRARY = Path(__file__).with_name("int8_kernels.so")
+
+_PANEL = 64
+"""Outputs and inputs of a product are a multiple of this."""
+
+_LANES = 16
+"""fp32 values in a register: the width of a head of attention is a multiple of this."""
+
+TILE = 48
+"""Rows that the functions work on together. Fewer cost no more a row, but their share of a call."""
+
+BATCH_ROWS = 12 * TILE
+"""How many pieces one forward pass takes together where the setting leaves it open. Twice as many are hardly faster."""
+
+
+class _Linear(ctypes.Structure):
+    _fields_ = (
+        ("outputs", ctypes.c_int64),
+        ("inputs", ctypes.c_int64),
+        ("packed", ctypes.c_void_p),
+        ("columns", ctypes.c_void_p),
+        ("sums", ctypes.c_void_p),
+        ("scales", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    )
+
+
+class _Norm(ctypes.Structure):
+    _fields_ = (("weight", ctypes.c_void_p), ("bias", ctypes.c_void_p), ("epsilon", ctypes.c_float))
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """Return the compiled functions; None where they are not there, or are of another machine."""
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError:
+        return None
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    library.int8_memory.argtypes = [number, number, number]
+    library.int8_memory.restype = number
+    library.int8_attend.argtypes = [pointer, pointer, pointer, number, number, pointer, pointer]
+    library.int8_feed.argtypes = [*[pointer] * 6, number, pointer, pointer]
+    library.int8_classify.argtypes = [pointer, number, number, pointer, pointer, number, pointer]
+    library.int8_attend.restype = library.int8_feed.restype = library.int8_classify.restype = None
+    return library
+
+
+def int8_obstacle(shape: BertShape) -> str | None:
+    """Return why an encoder of this shape cannot be run in int8 here, or None."""
+    library = _library()
+    if library is None:
+        return "comention was installed without a C compiler: install gcc or clang, then comention anew"
+    if not library.int8_supported():
+        return "this processor has no AVX-512 VNNI"
+    width = shape.hidden // shape.attention_heads
+    if shape.hidden % _PANEL or shape.intermediate % _PANEL or width % _LANES:
+        return (
+            f"its sizes (hidden {shape.hidden}, intermediate {shape.intermediate}, heads of {width}) are no multiples of "
+            f"{_PANEL}, {_PANEL} and {_LANES}"
+        )
+    return None
+
+
+class _Weights:
+    """Structures that point into tensors, which are kept here."""
+
+    def __init__(self) -> None:
+        self._kept: list[Tensor] = []
+
+    def _place(self, tensor: Tensor) -> int:
+        self._kept.append(tensor.contiguous())
+        return self._kept[-1].data_ptr()
+
+    def linear(self, affine: Affine) -> _Linear:
+        """Quantise a linear layer, symmetric, with one scale for each output: what is stored so comes out as it was."""
+        weight = affine.weight.float()
+        outputs, inputs = weight.shape
+        scales = weight.abs().amax(dim=1).clamp_min(1e-12) / 127
+        whole = torch.round(weight / scales[:, None]).clamp(-127, 127).to(torch.int8)
+        packed = whole.view(outputs // _PANEL, _PANEL, inputs // 4, 4).permute(0, 2, 1, 3)
+        return _Linear(
+            outputs,
+            inputs,
+            self._place(packed),
+            self._place(whole.T),
+            self._place(whole.sum(dim=1, dtype=torch.int32).float()),
+            self._place(scales),
+            self._place(affine.bias.float()),
+        )
+
+    def norm(self, affine: Affine, epsilon: float) -> _Norm:
+        return _Norm(self._place(affine.weight.float()), self._place(affine.bias.float()), epsilon)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    query_key_value: _Linear
+    attention_output: _Linear
+    attention_norm: _Norm
+    intermediate: _Linear
+    output: _Linear
+    output_norm: _Norm
+
+
+class Int8Encoder:
+    """An encoder and some of its heads, ready for inference. Its weights are only read: threads may share it.
+
+    A window yields the same bits in any company, with any number of threads.
+    """
+
+    tile = TILE
+
+    def __init__(
+        self, folder: ModelFolder, weights: Mapping[str, Tensor], heads: Sequence[Head], *, threads: int = 1
+    ) -> None:
+        """Quantise the weights of a folder; ``threads`` is how many threads are meant to call it at the same time.
+
+        Raises:
+            RuntimeError: the encoder cannot be run in int8 here; :func:`int8_obstacle` tells beforehand.
+        """
+        shape, library = folder.shape, _library()
+        obstacle = int8_obstacle(shape)
+        if library is None or obstacle is not None:
+            raise RuntimeError(obstacle)
+        self._library = library
+        tensors = bert_tensors(weights, shape, heads)
+        self._shape = shape
+        self._words = tensors.words
+        self._positions = tensors.positions
+        self._embedding_norm = tensors.embedding_norm
+        self._weights = _Weights()
+        self._layers = [
+            _Layer(
+                query_key_value=self._weights.linear(layer.query_key_value),
+                attention_output=self._weights.linear(layer.attention_output),
+                attention_norm=self._weights.norm(layer.attention_norm, shape.norm_eps),
+                intermediate=self._weights.linear(layer.intermediate),
+                output=self._weights.linear(layer.output),
+                output_norm=self._weights.norm(layer.output_norm, shape.norm_eps),
+            )
+            for layer in tensors.layers
+        ]
+        self._tags = len(tensors.head.weight)
+        missing = -self._tags % _LANES
+        self._head = Affine(
+            functional.pad(tensors.head.weight.T, (0, missing)).contiguous(),
+            functional.pad(tensors.head.bias, (0, missing)),
+        )
+        self.lanes = threads
+        self.batch_rows = BATCH_ROWS
+
+    @torch.inference_mode()
+    def logits(self, batch: PackedWindows) -> NDArray[np.float32]:
+        """Return the heads' logits of the wanted rows, [wanted rows, tags of all heads in order], fp32.
+
+        The last layer computes the wanted rows alone, from attention on.
+
+        Raises:
+            RuntimeError: there is not enough memory for this batch.
+        """
+        shape = self._shape
+        lengths = np.ascontiguousarray(batch.lengths, dtype=np.int64)
+        firsts = np.cumsum(lengths) - lengths
+        positions = torch.from_numpy(np.arange(len(batch.pieces)) - np.repeat(firsts, lengths))
+        embedded = self._words[torch.from_numpy(batch.pieces)] + self._positions[positions]
+        hidden = functional.layer_norm(embedded, (shape.hidden,), *self._embedding_norm, shape.norm_eps)
+        # Taken once: memory that is given back after each layer is new each time, page for page.
+        mixed, needed = embedded, self._library.int8_memory(shape.hidden, shape.intermediate, int(lengths.max()))
+        memory = torch.empty(needed, dtype=torch.uint8)
+        for layer in self._layers:
+            self._library.int8_attend(
+                ctypes.byref(layer.query_key_value),
+                hidden.data_ptr(),
+                lengths.ctypes.data,
+                len(lengths),
+                shape.attention_heads,
+                memory.data_ptr(),
+                mixed.data_ptr(),
+            )
+            if layer is self._layers[-1]:
+                wanted = torch.from_numpy(batch.wanted)
+                hidden, mixed = hidden[wanted], mixed[wanted]
+            self._library.int8_feed(
+                ctypes.byref(layer.attention_output),
+                ctypes.byref(layer.attention_norm),
+                ctypes.byref(layer.intermediate),
+                ctypes.byref(layer.output),
+                ctypes.byref(layer.output_norm),
+                mixed.data_ptr(),
+                len(hidden),
+                memory.data_ptr(),
+                hidden.data_ptr(),
+            )
+        return self._classify(hidden)
+
+    def _classify(self, rows: Tensor) -> NDArray[np.float32]:
+        columns, bias = self._head
+        logits = torch.empty(len(rows), len(bias))
+        self._library.int8_classify(
+            rows.data_ptr(), *rows.shape, columns.data_ptr(), bias.data_ptr(), len(bias), logits.data_ptr()
+        )
+        result: NDArray[np.float32] = logits[:, : self._tags].numpy()
+        return result

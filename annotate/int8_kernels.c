@@ -1,0 +1,447 @@
+/* The layers of a BERT encoder in int8, for processors with AVX-512 VNNI.
+
+   A product takes its weight as int8 with one scale for each output, and its input quantised row by row to eight bits with
+   a scale and a zero point of the row's own. The largest values of a row, which would coarsen that scale for all the
+   others, are taken out before and added to the result exactly. Sums of integers do not depend on their order, and
+   everything else works row by row or window by window, so a window gives the same bits in any company.
+
+   All functions work on the caller's memory, hold no state and may run in any number of threads. */
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How many of a row's values are kept out of its quantisation at most. As a rule it is four: with them the mentions are as
+   near to those of fp32 as with bf16, with two they are not (decision 19). */
+#define OUTLIERS 6
+
+/* y = x W' + bias, [rows, inputs] to [rows, outputs]; both a multiple of 64. */
+typedef struct {
+    int64_t outputs, inputs;
+    const int8_t *packed;  /* [outputs / 64, inputs / 4, 64, 4] */
+    const int8_t *columns; /* [inputs, outputs] */
+    const float *sums;     /* [outputs]: of each output's weights */
+    const float *scales;   /* [outputs] */
+    const float *bias;     /* [outputs] */
+} Linear;
+
+typedef struct {
+    const float *weight, *bias; /* [width] */
+    float epsilon;
+} Norm;
+
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma")))
+#define INLINE static inline __attribute__((always_inline)) VNNI
+
+/* Rows that a product takes together: their registers of sums, and what stays in the second-level cache. */
+#define BLOCK 6
+#define TILE 48
+
+/* Tell whether this processor has what the functions below need. */
+int int8_supported(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+
+/* A tile of rows as eight bits: value = scale * (quantised - zero), and the values that were kept out. */
+typedef struct {
+    uint8_t *values; /* [TILE, inputs] */
+    float scales[TILE];
+    int32_t zeros[TILE];
+    int32_t places[TILE][OUTLIERS];
+    float outliers[TILE][OUTLIERS];
+    int counts[TILE]; /* of the values that were kept out */
+} Quantised;
+
+/* e^x, at least e^-87, with the polynomial and the two-part logarithm of Cephes' expf. */
+INLINE __m512 exp_ps(__m512 x) {
+    x = _mm512_max_ps(x, _mm512_set1_ps(-87.0f));
+    const __m512 scaled = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
+    const __m512 whole = _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 rest = _mm512_fnmadd_ps(whole, _mm512_set1_ps(0.693359375f), x);
+    rest = _mm512_fnmadd_ps(whole, _mm512_set1_ps(-2.12194440e-4f), rest);
+    __m512 power = _mm512_set1_ps(1.9875691500e-4f);
+    power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(1.3981999507e-3f));
+    power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(8.3334519073e-3f));
+    power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(4.1665795894e-2f));
+    power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(1.6666665459e-1f));
+    power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(5.0000001201e-1f));
+    power = _mm512_fmadd_ps(power, _mm512_mul_ps(rest, rest), _mm512_add_ps(rest, _mm512_set1_ps(1.0f)));
+    return _mm512_scalef_ps(power, whole);
+}
+
+/* x * Phi(x): Phi(x) - 1/2 as an odd polynomial of degree 15, fitted to |x| <= 4 and constant beyond. The absolute error is
+   5e-5 there, and 4e-5 of x beyond; what is made of the result is rounded to a 255th of its row's range. */
+INLINE __m512 gelu_ps(__m512 x) {
+    const __m512 near = _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(4.0f)), _mm512_set1_ps(-4.0f));
+    const __m512 square = _mm512_mul_ps(near, near);
+    __m512 sum = _mm512_set1_ps(-1.3012960e-9f);
+    sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(1.0419614e-7f));
+    sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(-3.6571355e-6f));
+    sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(7.4855081e-5f));
+    sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(-1.0064907e-3f));
+    sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(9.5053995e-3f));
+    sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(-6.5887846e-2f));
+    sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(3.9867339e-1f));
+    return _mm512_mul_ps(x, _mm512_fmadd_ps(near, sum, _mm512_set1_ps(0.5f)));
+}
+
+/* Return the size that the largest values of a row have at least: the fourth largest of 64 sizes, each of which is the
+   largest of every 64th value. */
+INLINE __m512 large_size(const float *row, int64_t inputs) {
+    __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a, size = a;
+    for (int64_t at = 0; at < inputs; at += 64) {
+        a = _mm512_max_ps(a, _mm512_abs_ps(_mm512_loadu_ps(row + at)));
+        b = _mm512_max_ps(b, _mm512_abs_ps(_mm512_loadu_ps(row + at + 16)));
+        c = _mm512_max_ps(c, _mm512_abs_ps(_mm512_loadu_ps(row + at + 32)));
+        d = _mm512_max_ps(d, _mm512_abs_ps(_mm512_loadu_ps(row + at + 48)));
+    }
+    for (int rank = 0; rank < 4; rank++) {
+        size = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d))));
+        a = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, size, _CMP_LT_OQ), a);
+        b = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b, size, _CMP_LT_OQ), b);
+        c = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(c, size, _CMP_LT_OQ), c);
+        d = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, size, _CMP_LT_OQ), d);
+    }
+    return size;
+}
+
+/* Keep the largest values of a row out, up to OUTLIERS, and quantise the rest. */
+static VNNI void quantise_row(const float *row, int64_t inputs, Quantised *to, int64_t index) {
+    const __m512 large = large_size(row, inputs);
+    __m512 lows = _mm512_setzero_ps(), highs = lows;
+    int kept = 0;
+    for (int64_t at = 0; at < inputs; at += 16) {
+        __m512 x = _mm512_loadu_ps(row + at);
+        unsigned out = _mm512_cmp_ps_mask(_mm512_abs_ps(x), large, _CMP_GE_OQ);
+        if (out) {
+            unsigned taken = 0;
+            for (; out && kept < OUTLIERS; out &= out - 1, kept++) {
+                const int lane = __builtin_ctz(out);
+                to->places[index][kept] = (int32_t)(at + lane);
+                to->outliers[index][kept] = row[at + lane];
+                taken |= 1u << lane;
+            }
+            x = _mm512_maskz_mov_ps((__mmask16)~taken, x);
+        }
+        lows = _mm512_min_ps(lows, x);
+        highs = _mm512_max_ps(highs, x);
+    }
+    const float low = _mm512_reduce_min_ps(lows), high = _mm512_reduce_max_ps(highs);
+    const float scale = high - low > 1e-9f ? (high - low) / 255.0f : 1e-9f;
+    const __m512 inverse = _mm512_set1_ps(1.0f / scale);
+    const __m512i zeros = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_set1_ps(-low), inverse));
+    const int32_t zero = _mm_cvtsi128_si32(_mm512_castsi512_si128(zeros));
+    to->scales[index] = scale;
+    to->zeros[index] = zero;
+    to->counts[index] = kept;
+    uint8_t *const values = to->values + index * inputs;
+    for (int64_t at = 0; at < inputs; at += 16) {
+        const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at), inverse));
+        const __m512i shifted = _mm512_max_epi32(_mm512_add_epi32(rounded, zeros), _mm512_setzero_si512());
+        _mm_storeu_si128((__m128i *)(values + at), _mm512_cvtusepi32_epi8(shifted));
+    }
+    for (int outlier = 0; outlier < kept; outlier++) values[to->places[index][outlier]] = (uint8_t)zero;
+}
+
+/* Make 64 sums of a row into outputs: the row's zero point, what was kept out, scales and the bias. */
+static VNNI void finish(const Linear *by, const Quantised *from, int64_t row, int64_t first, const int32_t *sums,
+                        float *to) {
+    const __m512 scale = _mm512_set1_ps(from->scales[row]);
+    const __m512 shift = _mm512_set1_ps(from->scales[row] * (float)from->zeros[row]);
+    __m512 outliers[OUTLIERS];
+    const int8_t *columns[OUTLIERS];
+    const int kept = from->counts[row];
+    for (int outlier = 0; outlier < kept; outlier++) {
+        outliers[outlier] = _mm512_set1_ps(from->outliers[row][outlier]);
+        columns[outlier] = by->columns + from->places[row][outlier] * by->outputs;
+    }
+    for (int64_t at = first; at < first + 64; at += 16, sums += 16) {
+        __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scale);
+        y = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(by->sums + at), y);
+        for (int outlier = 0; outlier < kept; outlier++) {
+            const __m128i bytes = _mm_loadu_si128((const __m128i *)(columns[outlier] + at));
+            y = _mm512_fmadd_ps(outliers[outlier], _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), y);
+        }
+        y = _mm512_fmadd_ps(y, _mm512_loadu_ps(by->scales + at), _mm512_loadu_ps(by->bias + at));
+        _mm512_storeu_ps(to + row * by->outputs + at, y);
+    }
+}
+
+/* Multiply ``count`` rows of a tile, up to BLOCK, with 64 outputs. The sums stand in 24 registers, by name, and leave them
+   for the stack before anything else is done: compilers spill an array, or what the rest needs, within the loop. */
+INLINE void product(const Linear *by, const Quantised *from, int64_t row, int64_t panel, float *to, const int count) {
+    const int64_t inputs = by->inputs, first = 64 * panel;
+    const int8_t *weights = by->packed + first * inputs;
+    const uint8_t *values = from->values + row * inputs;
+    _Alignas(64) int32_t sums[BLOCK][64];
+#define START(r) __m512i r##0 = _mm512_setzero_si512(), r##1 = r##0, r##2 = r##0, r##3 = r##0;
+#define STEP(r, number)                                              \
+    if (count > number) {                                            \
+        int32_t four;                                                \
+        __builtin_memcpy(&four, values + number * inputs + at, 4);   \
+        const __m512i x = _mm512_set1_epi32(four);                   \
+        r##0 = _mm512_dpbusd_epi32(r##0, x, w0);                     \
+        r##1 = _mm512_dpbusd_epi32(r##1, x, w1);                     \
+        r##2 = _mm512_dpbusd_epi32(r##2, x, w2);                     \
+        r##3 = _mm512_dpbusd_epi32(r##3, x, w3);                     \
+    }
+#define LEAVE(r, number)                                             \
+    _mm512_store_si512(sums[number], r##0);                          \
+    _mm512_store_si512(sums[number] + 16, r##1);                     \
+    _mm512_store_si512(sums[number] + 32, r##2);                     \
+    _mm512_store_si512(sums[number] + 48, r##3);
+    START(a) START(b) START(c) START(d) START(e) START(f)
+    for (int64_t at = 0; at < inputs; at += 4, weights += 256) {
+        const __m512i w0 = _mm512_loadu_si512(weights), w1 = _mm512_loadu_si512(weights + 64);
+        const __m512i w2 = _mm512_loadu_si512(weights + 128), w3 = _mm512_loadu_si512(weights + 192);
+        STEP(a, 0) STEP(b, 1) STEP(c, 2) STEP(d, 3) STEP(e, 4) STEP(f, 5)
+    }
+    LEAVE(a, 0) LEAVE(b, 1) LEAVE(c, 2) LEAVE(d, 3) LEAVE(e, 4) LEAVE(f, 5)
+#undef START
+#undef STEP
+#undef LEAVE
+    for (int number = 0; number < count; number++) finish(by, from, row + number, first, sums[number], to);
+}
+
+/* Multiply a tile of ``rows`` rows: [rows, outputs] at ``to``. */
+static VNNI void multiply(const Linear *by, const Quantised *from, int64_t rows, float *to) {
+    for (int64_t panel = 0; panel < by->outputs / 64; panel++) {
+        int64_t row = 0;
+        for (; row + BLOCK <= rows; row += BLOCK) product(by, from, row, panel, to, BLOCK);
+        switch (rows - row) {
+            case 1: product(by, from, row, panel, to, 1); break;
+            case 2: product(by, from, row, panel, to, 2); break;
+            case 3: product(by, from, row, panel, to, 3); break;
+            case 4: product(by, from, row, panel, to, 4); break;
+            case 5: product(by, from, row, panel, to, 5); break;
+        }
+    }
+}
+
+static VNNI void quantise(const float *values, int64_t rows, int64_t inputs, Quantised *to) {
+    for (int64_t row = 0; row < rows; row++) quantise_row(values + row * inputs, inputs, to, row);
+}
+
+/* Add ``residual`` to a row and normalise it. */
+INLINE void add_and_normalise(const float *row, const float *residual, const Norm *norm, int64_t width, float *to) {
+    __m512 sum = _mm512_setzero_ps();
+    for (int64_t at = 0; at < width; at += 16) {
+        const __m512 x = _mm512_add_ps(_mm512_loadu_ps(row + at), _mm512_loadu_ps(residual + at));
+        _mm512_storeu_ps(to + at, x);
+        sum = _mm512_add_ps(sum, x);
+    }
+    const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / (float)width);
+    __m512 squares = _mm512_setzero_ps();
+    for (int64_t at = 0; at < width; at += 16) {
+        const __m512 x = _mm512_sub_ps(_mm512_loadu_ps(to + at), mean);
+        squares = _mm512_fmadd_ps(x, x, squares);
+    }
+    const float variance = _mm512_reduce_add_ps(squares) / (float)width;
+    const __m512 inverse = _mm512_set1_ps(1.0f / __builtin_sqrtf(variance + norm->epsilon));
+    for (int64_t at = 0; at < width; at += 16) {
+        const __m512 x = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(to + at), mean), inverse);
+        _mm512_storeu_ps(to + at,
+                         _mm512_fmadd_ps(x, _mm512_loadu_ps(norm->weight + at), _mm512_loadu_ps(norm->bias + at)));
+    }
+}
+
+/* The maximum or sum of each of four registers: the four are crossed, so that it takes hardly more than for one. */
+#define ACROSS(OPERATION, x) across_##OPERATION(x[0], x[1], x[2], x[3])
+#define DEFINE_ACROSS(OPERATION)                                                                                          \
+    INLINE __m128 across_##OPERATION(__m512 a, __m512 b, __m512 c, __m512 d) {                                            \
+        const __m512 ab = _mm512_##OPERATION##_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));                    \
+        const __m512 cd = _mm512_##OPERATION##_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));                    \
+        const __m512 low = _mm512_shuffle_ps(ab, cd, 0x44), high = _mm512_shuffle_ps(ab, cd, 0xee);                       \
+        const __m512 all = _mm512_##OPERATION##_ps(low, high);                                                            \
+        const __m256 half = _mm256_##OPERATION##_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));         \
+        return _mm_##OPERATION##_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));                        \
+    }
+DEFINE_ACROSS(max)
+DEFINE_ACROSS(add)
+
+/* The lanes that are real where so many values are left. */
+INLINE __mmask16 real(int64_t left) { return left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)0xffff; }
+
+/* Mix the rows of one window under one head. ``query`` points to the head's part of the first row; rows are ``stride``
+   apart, and key and value lie ``hidden`` and 2 * ``hidden`` behind. ``padded`` is the length rounded up to 16; ``keys``
+   has [width, padded] places and ``scores`` [4, padded]. */
+static VNNI void attend_head(const float *query, int64_t length, int64_t stride, int64_t hidden, int64_t width,
+                             int64_t padded, float *keys, float *scores, float *to) {
+    const float *const key = query + hidden, *const value = query + 2 * hidden;
+    const __m512i steps = _mm512_mullo_epi32(
+        _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32((int32_t)padded));
+    for (int64_t row = 0; row < length; row++)
+        for (int64_t at = 0; at < width; at += 16)
+            _mm512_i32scatter_ps(keys + at * padded + row, steps, _mm512_loadu_ps(key + row * stride + at), 4);
+    const __m512 scale = _mm512_set1_ps(1.0f / __builtin_sqrtf((float)width)), least = _mm512_set1_ps(-3e38f);
+    for (int64_t first = 0; first < length; first += 4) {
+        /* The last four rows may be fewer: the last one then stands for those that are missing. */
+        const float *rows[4];
+        for (int r = 0; r < 4; r++) rows[r] = query + (first + r < length ? first + r : length - 1) * stride;
+        const float *const row0 = rows[0], *const row1 = rows[1], *const row2 = rows[2], *const row3 = rows[3];
+        int64_t block = 0;
+        for (; block + 32 <= padded; block += 32) {
+            __m512 a0 = _mm512_setzero_ps(), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
+            const float *column = keys + block;
+            for (int64_t at = 0; at < width; at++, column += padded) {
+                const __m512 x0 = _mm512_loadu_ps(column), x1 = _mm512_loadu_ps(column + 16);
+                const __m512 a = _mm512_set1_ps(row0[at]), b = _mm512_set1_ps(row1[at]);
+                const __m512 c = _mm512_set1_ps(row2[at]), d = _mm512_set1_ps(row3[at]);
+                a0 = _mm512_fmadd_ps(a, x0, a0), a1 = _mm512_fmadd_ps(a, x1, a1);
+                b0 = _mm512_fmadd_ps(b, x0, b0), b1 = _mm512_fmadd_ps(b, x1, b1);
+                c0 = _mm512_fmadd_ps(c, x0, c0), c1 = _mm512_fmadd_ps(c, x1, c1);
+                d0 = _mm512_fmadd_ps(d, x0, d0), d1 = _mm512_fmadd_ps(d, x1, d1);
+            }
+            float *const here = scores + block;
+            _mm512_storeu_ps(here, a0), _mm512_storeu_ps(here + 16, a1);
+            _mm512_storeu_ps(here + padded, b0), _mm512_storeu_ps(here + padded + 16, b1);
+            _mm512_storeu_ps(here + 2 * padded, c0), _mm512_storeu_ps(here + 2 * padded + 16, c1);
+            _mm512_storeu_ps(here + 3 * padded, d0), _mm512_storeu_ps(here + 3 * padded + 16, d1);
+        }
+        if (block < padded) {
+            __m512 a0 = _mm512_setzero_ps(), b0 = a0, c0 = a0, d0 = a0;
+            const float *column = keys + block;
+            for (int64_t at = 0; at < width; at++, column += padded) {
+                const __m512 x0 = _mm512_loadu_ps(column);
+                a0 = _mm512_fmadd_ps(_mm512_set1_ps(row0[at]), x0, a0);
+                b0 = _mm512_fmadd_ps(_mm512_set1_ps(row1[at]), x0, b0);
+                c0 = _mm512_fmadd_ps(_mm512_set1_ps(row2[at]), x0, c0);
+                d0 = _mm512_fmadd_ps(_mm512_set1_ps(row3[at]), x0, d0);
+            }
+            float *const here = scores + block;
+            _mm512_storeu_ps(here, a0), _mm512_storeu_ps(here + padded, b0);
+            _mm512_storeu_ps(here + 2 * padded, c0), _mm512_storeu_ps(here + 3 * padded, d0);
+        }
+        __m512 most[4], total[4];
+        for (int r = 0; r < 4; r++) {
+            most[r] = least;
+            for (int64_t at = 0; at < length; at += 16)
+                most[r] = _mm512_mask_max_ps(most[r], real(length - at), most[r], _mm512_loadu_ps(scores + r * padded + at));
+        }
+        float highest[4], inverse[4];
+        _mm_storeu_ps(highest, ACROSS(max, most));
+        for (int r = 0; r < 4; r++) {
+            const __m512 top = _mm512_set1_ps(highest[r]);
+            total[r] = _mm512_setzero_ps();
+            for (int64_t at = 0; at < length; at += 16) {
+                float *const shares = scores + r * padded + at;
+                const __m512 share = exp_ps(_mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(shares), top), scale));
+                total[r] = _mm512_mask_add_ps(total[r], real(length - at), total[r], share);
+                _mm512_storeu_ps(shares, share);
+            }
+        }
+        _mm_storeu_ps(inverse, _mm_div_ps(_mm_set1_ps(1.0f), ACROSS(add, total)));
+        for (int64_t part = 0; part < width; part += 32) {
+            const int64_t other = part + 16 < width ? part + 16 : part; /* a width of 16 computes its part twice */
+            __m512 a0 = _mm512_setzero_ps(), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
+            for (int64_t row = 0; row < length; row++) {
+                const __m512 x0 = _mm512_loadu_ps(value + row * stride + part);
+                const __m512 x1 = _mm512_loadu_ps(value + row * stride + other);
+                const float *const share = scores + row;
+                const __m512 a = _mm512_set1_ps(share[0]), b = _mm512_set1_ps(share[padded]);
+                const __m512 c = _mm512_set1_ps(share[2 * padded]), d = _mm512_set1_ps(share[3 * padded]);
+                a0 = _mm512_fmadd_ps(a, x0, a0), a1 = _mm512_fmadd_ps(a, x1, a1);
+                b0 = _mm512_fmadd_ps(b, x0, b0), b1 = _mm512_fmadd_ps(b, x1, b1);
+                c0 = _mm512_fmadd_ps(c, x0, c0), c1 = _mm512_fmadd_ps(c, x1, c1);
+                d0 = _mm512_fmadd_ps(d, x0, d0), d1 = _mm512_fmadd_ps(d, x1, d1);
+            }
+            const __m512 sums[4][2] = {{a0, a1}, {b0, b1}, {c0, c1}, {d0, d1}};
+            for (int r = 0; r < 4 && first + r < length; r++) {
+                const __m512 whole = _mm512_set1_ps(inverse[r]);
+                float *const here = to + (first + r) * hidden;
+                _mm512_storeu_ps(here + part, _mm512_mul_ps(sums[r][0], whole));
+                _mm512_storeu_ps(here + other, _mm512_mul_ps(sums[r][1], whole));
+            }
+        }
+    }
+}
+
+/* Cut off the next part of the caller's memory, which begins at a multiple of 64 bytes. */
+static void *take(char **memory, int64_t bytes) {
+    char *const part = *memory;
+    *memory += (bytes + 63) / 64 * 64;
+    return part;
+}
+
+static int64_t most_rows(int64_t longest) { return longest > 2 * TILE ? longest : 2 * TILE; }
+
+static int64_t pad(int64_t length) { return (length + 15) / 16 * 16; }
+
+/* How many bytes ``memory`` has for an encoder of these sizes and windows of at most ``longest`` rows. */
+int64_t int8_memory(int64_t width, int64_t raised, int64_t longest) {
+    const int64_t most = raised > width ? raised : width, parts = 64 * 4;
+    const int64_t attend = TILE * width + 4 * (most_rows(longest) * 3 * width + (width + 4) * pad(longest));
+    const int64_t feed = TILE * most + 4 * TILE * (most + width);
+    return (attend > feed ? attend : feed) + parts;
+}
+
+/* Attention: ``hidden`` to ``mixed``, [rows, hidden], for windows of ``lengths`` rows one after another. */
+VNNI void int8_attend(const Linear *query_key_value, const float *hidden, const int64_t *lengths, int64_t windows,
+                      int64_t heads, char *memory, float *mixed) {
+    const int64_t width = query_key_value->inputs, stride = 3 * width, each = width / heads;
+    int64_t longest = 1;
+    for (int64_t window = 0; window < windows; window++)
+        if (lengths[window] > longest) longest = lengths[window];
+    const int64_t most = most_rows(longest);
+    Quantised quantised;
+    quantised.values = take(&memory, TILE * width);
+    float *const all = take(&memory, 4 * most * stride);
+    float *const keys = take(&memory, 4 * each * pad(longest)), *const scores = take(&memory, 4 * 4 * pad(longest));
+    __builtin_memset(keys, 0, (size_t)(4 * each * pad(longest)));
+    for (int64_t window = 0, start = 0; window < windows;) {
+        /* As many windows as the cache holds, and one at least. */
+        int64_t behind = window + 1, rows = lengths[window];
+        while (behind < windows && rows + lengths[behind] <= most) rows += lengths[behind++];
+        for (int64_t row = 0; row < rows; row += TILE) {
+            const int64_t count = rows - row < TILE ? rows - row : TILE;
+            quantise(hidden + (start + row) * width, count, width, &quantised);
+            multiply(query_key_value, &quantised, count, all + row * stride);
+        }
+        for (int64_t row = 0; window < behind; row += lengths[window], start += lengths[window], window++)
+            for (int64_t head = 0; head < heads; head++)
+                attend_head(all + row * stride + head * each, lengths[window], stride, width, each,
+                            pad(lengths[window]), keys, scores, mixed + start * width + head * each);
+    }
+}
+
+/* What follows attention in a layer: ``hidden``, [rows, hidden], becomes what the layer makes of it and of ``mixed``. */
+VNNI void int8_feed(const Linear *attention_output, const Norm *attention_norm, const Linear *intermediate,
+                    const Linear *output, const Norm *output_norm, const float *mixed, int64_t rows, char *memory,
+                    float *hidden) {
+    const int64_t width = attention_output->outputs, raised = intermediate->outputs;
+    const int64_t most = raised > width ? raised : width;
+    Quantised quantised;
+    quantised.values = take(&memory, TILE * most);
+    float *const wide = take(&memory, 4 * TILE * most), *const attended = take(&memory, 4 * TILE * width);
+    for (int64_t row = 0; row < rows; row += TILE) {
+        const int64_t count = rows - row < TILE ? rows - row : TILE;
+        quantise(mixed + row * width, count, width, &quantised);
+        multiply(attention_output, &quantised, count, wide);
+        for (int64_t r = 0; r < count; r++)
+            add_and_normalise(wide + r * width, hidden + (row + r) * width, attention_norm, width,
+                              attended + r * width);
+        quantise(attended, count, width, &quantised);
+        multiply(intermediate, &quantised, count, wide);
+        for (int64_t at = 0; at < count * raised; at += 16)
+            _mm512_storeu_ps(wide + at, gelu_ps(_mm512_loadu_ps(wide + at)));
+        quantise(wide, count, raised, &quantised);
+        multiply(output, &quantised, count, wide);
+        for (int64_t r = 0; r < count; r++)
+            add_and_normalise(wide + r * width, attended + r * width, output_norm, width, hidden + (row + r) * width);
+    }
+}
+
+/* The heads: [rows, width] to [rows, outputs], in fp32. ``columns`` is [width, outputs]; outputs a multiple of 16. */
+VNNI void int8_classify(const float *rows, int64_t count, int64_t width, const float *columns, const float *bias,
+                        int64_t outputs, float *to) {
+    for (int64_t row = 0; row < count; row++, rows += width, to += outputs)
+        for (int64_t first = 0; first < outputs; first += 16) {
+            __m512 sums = _mm512_loadu_ps(bias + first);
+            for (int64_t at = 0; at < width; at++)
+                sums = _mm512_fmadd_ps(_mm512_set1_ps(rows[at]), _mm512_loadu_ps(columns + at * outputs + first), sums);
+            _mm512_storeu_ps(to + first, sums);
+        }
+}
