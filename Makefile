@@ -29,7 +29,7 @@ $(BIN)/uv: constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@touch $@
 
-$(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
+$(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt hatch_build.py annotate/int8_kernels.c
 	@echo "installing into $(VENV): half a gigabyte at most, a minute or two"
 	@$(UV_INSTALL) --editable '.[embedded,dashboard]'
 	@$(COMPILE)
@@ -90,13 +90,18 @@ format: $(VENV)/.installed-dev ## Put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The folder of the annotated corpora that the recipe names.
+# The folder of the annotated corpora that the recipes name, and that of the encoder which the teacher starts from.
 CORPORA ?= $(COMENTION_CORPORA)
+TEACHER_BASE ?=
 
-compact: $(VENV)/.installed ## Train the bundled annotator anew; CORPORA=FOLDER says where the corpora are
-	@test -d "$(CORPORA)" || { echo "name the folder of the corpora: make compact CORPORA=FOLDER"; exit 2; }
+compact: $(VENV)/.installed ## Train the bundled annotator anew; CORPORA=FOLDER TEACHER_BASE=FOLDER say from what
+	@test -d "$(CORPORA)" || { echo "name the folder of the corpora: make compact CORPORA=FOLDER TEACHER_BASE=FOLDER"; exit 2; }
+	@test -d "$(TEACHER_BASE)" || { echo "name the folder of sentence-transformers/all-mpnet-base-v2: make compact CORPORA=FOLDER TEACHER_BASE=FOLDER"; exit 2; }
 	@$(UV_INSTALL) --editable '.[embedded,train]'
-	$(BIN)/comention train --recipe compact --corpora "$(CORPORA)" --out annotate/bundled/compact
+	$(BIN)/comention train --recipe compact --corpora "$(CORPORA)" --out build/compact-before
+	$(BIN)/comention train --recipe teacher --corpora "$(CORPORA)" --base "$(TEACHER_BASE)" --out build/teacher
+	$(BIN)/comention train --recipe refined --corpora "$(CORPORA)" --base build/compact-before \
+		--teacher cdr=build/teacher/cdr --teacher ade=build/teacher/ade --out annotate/bundled/compact
 
 # Options of the benchmark, such as --quick, --json, --device cpu, --corpus FOLDER.
 BENCH_ARGS ?=

@@ -70,16 +70,8 @@ class AnyEncoder:
 
     @property
     def most_positions(self) -> int | None:
-        """How many pieces a window may have, special ones included; None where positions have no table.
-
-        RoBERTa's relatives count positions from behind their padding piece, so their table is longer than a window.
-        """
-        tables = [
-            table for name, table in self._model.named_modules()
-            if name.split(".")[-1] in _POSITION_TABLES and isinstance(table, nn.Embedding)
-        ]  # fmt: skip
-        rooms = [table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables]
-        return min(rooms, default=None)
+        """How many pieces a window may have, special ones included; None where positions have no table."""
+        return most_positions(self._model)
 
     @torch.inference_mode()
     def logits(self, batch: PackedWindows) -> NDArray[np.float32]:
@@ -98,3 +90,16 @@ class AnyEncoder:
 
 
 _POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions", "pos_embeddings")
+
+
+def most_positions(model: nn.Module) -> int | None:
+    """Return how many pieces a window of a model may have, special ones included; None where positions have no table.
+
+    RoBERTa's relatives count positions from behind their padding piece, so their table is longer than a window.
+    """
+    tables = [
+        table for name, table in model.named_modules()
+        if name.split(".")[-1] in _POSITION_TABLES and isinstance(table, nn.Embedding)
+    ]  # fmt: skip
+    rooms = [table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables]
+    return min(rooms, default=None)

@@ -25,7 +25,7 @@ from annotate.forward import ForwardPass, Run
 from annotate.loading import load_encoder
 from annotate.precision import ComputeSettings
 from annotate.windows import pack_windows
-from annotate.words import open_words, span_bounds
+from annotate.words import open_words, span_bounds, word_places
 from comention.errors import AnnotatorError
 from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAnnotation
 
@@ -53,6 +53,17 @@ class _Tokens:
     bounds: NDArray[np.int64]
     starts: NDArray[np.bool_]
     failures: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordLogits:
+    """The words of a sentence: ``places`` are the code points at which they start, ascending, ``logits`` [words, tags]."""
+
+    places: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
+_NO_WORDS = WordLogits(places=np.zeros(0, dtype=np.int64), logits=np.zeros((0, 0), dtype=np.float32))
 
 
 class BertAnnotator:
@@ -113,12 +124,34 @@ class BertAnnotator:
                 done = pool.map(self._annotate_portion, portions, itertools.repeat(run))
                 return [result for results in done for result in results]
 
+    def word_logits(self, sentences: Sequence[str]) -> list[WordLogits]:
+        """Say of a batch what the heads that decide give to each word: positional, one result for each sentence.
+
+        A sentence that cannot be annotated has no words.
+        """
+        found: list[WordLogits] = []
+        with self._forward.started() as run:
+            for start in range(0, len(sentences), SENTENCES_AT_ONCE):
+                portion = sentences[start : start + SENTENCES_AT_ONCE]
+                tokens, logits, failures = self._encode(portion, run)
+                words = np.concatenate([[0], np.cumsum(tokens.starts)])[tokens.bounds]
+                for index, (sentence, encoding) in enumerate(zip(portion, tokens.encodings, strict=True)):
+                    starts = tokens.starts[tokens.bounds[index] : tokens.bounds[index + 1]]
+                    places = word_places(sentence, encoding, starts)
+                    rows = logits[words[index] : words[index + 1]]
+                    found.append(_NO_WORDS if index in failures else WordLogits(places=places, logits=rows))
+        return found
+
     def _annotate_portion(self, sentences: Sequence[str], run: Run) -> list[SentenceAnnotation]:
+        tokens, logits, failures = self._encode(sentences, run)
+        return self._decode(sentences, tokens, logits, failures)
+
+    def _encode(self, sentences: Sequence[str], run: Run) -> tuple[_Tokens, NDArray[np.float32], dict[int, str]]:
+        """Return a portion as pieces, the logits of its words, [words, tags], and why sentences have failed."""
         tokens = self._tokenise(sentences)
         windows = pack_windows(tokens.ids, tokens.bounds, tokens.starts, size=self._window, special=self._special)
         logits = np.zeros((np.count_nonzero(tokens.starts), self._tags), dtype=np.float32)
-        failures = {**tokens.failures, **run(windows, logits)}
-        return self._decode(sentences, tokens, logits, failures)
+        return tokens, logits, {**tokens.failures, **run(windows, logits)}
 
     def _tokenise(self, sentences: Sequence[str]) -> _Tokens:
         """Tokenise; a sentence that the tokenizer refuses becomes an empty one, with its reason."""

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from annotate.corpora import AnnotatedSentence, Span, disjoint_spans
 from annotate.folder import SPECIAL_PIECES, Head
-from annotate.pieces import special_ids
 from comention.errors import AnnotatorError
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Encoding
+
+    from annotate.words import Words
 
 # Sentences of about one length share a batch; this many batches are sorted together, so that their order stays random.
 _BATCHES_SORTED_TOGETHER = 50
@@ -26,28 +27,35 @@ _MOST_TAGS = 63
 class Example:
     """A sentence, or a window of a long one, under one head.
 
-    ``pieces`` are the ids with [CLS] and [SEP]; ``permitted`` is a mask [pieces without these two, tags].
+    ``pieces`` are the ids with the special ones around, [CLS] and [SEP] of BERT; ``permitted`` is a mask [pieces without
+    these two, tags]. ``text`` is the sentence, empty for a window of a longer one.
     """
 
     head: str
     pieces: NDArray[np.int64]
     permitted: NDArray[np.bool_]
+    text: str = ""
 
 
-def plain_examples(tokenizer: Tokenizer, texts: Sequence[str], max_pieces: int) -> list[Example]:
+def plain_examples(words: Words, texts: Sequence[str], max_pieces: int) -> list[Example]:
     """Return the examples of sentences of which nothing is known, under no head; empty ones are left out."""
-    cls, sep = special_ids(tokenizer)
     window = max_pieces - SPECIAL_PIECES
     nothing = np.zeros((0, 0), dtype=bool)
+    encodings = words.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
     return [
-        Example(head="", pieces=np.array([cls, *ids[start : start + window], sep]), permitted=nothing)
-        for ids in (one.ids for one in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False))
+        Example(
+            head="",
+            pieces=np.array([*words.before, *ids[start : start + window], *words.behind]),
+            permitted=nothing,
+            text=text if len(ids) <= window else "",
+        )
+        for text, ids in zip(texts, (one.ids for one in encodings), strict=True)
         for start in range(0, len(ids), window)
     ]
 
 
 def build_examples(
-    tokenizer: Tokenizer,
+    words: Words,
     sentences: Sequence[AnnotatedSentence],
     head: Head,
     annotated_labels: Sequence[str],
@@ -61,27 +69,36 @@ def build_examples(
     """
     tag_ids = {tag: index for index, tag in enumerate(head.tags)}
     blank = np.array([tag == "O" or tag[2:] not in annotated_labels for tag in head.tags])
-    cls, sep = special_ids(tokenizer)
     window = max_pieces - SPECIAL_PIECES
     examples = []
-    encodings = tokenizer.encode_batch([sentence.text for sentence in sentences], add_special_tokens=False)
+    encodings = words.tokenizer.encode_batch([sentence.text for sentence in sentences], add_special_tokens=False)
     for sentence, encoding in zip(sentences, encodings, strict=True):
         permitted = np.tile(blank, (len(encoding.ids), 1))
-        for index, tag in piece_tags(encoding, sentence.spans):
+        for index, tag in piece_tags(encoding, sentence.spans, words.numbers(sentence.text, encoding)):
             permitted[index] = False
             permitted[index, tag_ids[tag]] = True
         for start in range(0, len(encoding.ids), window):
             ids = encoding.ids[start : start + window]
             examples.append(
-                Example(head=head.name, pieces=np.array([cls, *ids, sep]), permitted=permitted[start : start + window])
+                Example(
+                    head=head.name,
+                    pieces=np.array([*words.before, *ids, *words.behind]),
+                    permitted=permitted[start : start + window],
+                    text=sentence.text if len(encoding.ids) <= window else "",
+                )
             )
     return examples
 
 
-def piece_tags(encoding: Encoding, spans: Sequence[Span]) -> Iterator[tuple[int, str]]:
-    """Yield (piece, tag) for the pieces of every word that a span touches, the pieces of one mention in order."""
+def piece_tags(
+    encoding: Encoding, spans: Sequence[Span], numbers: Sequence[int | None] | None = None
+) -> Iterator[tuple[int, str]]:
+    """Yield (piece, tag) for the pieces of every word that a span touches, the pieces of one mention in order.
+
+    ``numbers`` says which word each piece belongs to; unset, the tokenizer says it.
+    """
     words: dict[int, list[int]] = {}
-    for index, word in enumerate(encoding.word_ids):
+    for index, word in enumerate(encoding.word_ids if numbers is None else numbers):
         if word is not None:
             words.setdefault(word, []).append(index)
     bounds = [(encoding.offsets[pieces[0]][0], encoding.offsets[pieces[-1]][1], pieces) for pieces in words.values()]

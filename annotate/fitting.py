@@ -6,6 +6,7 @@ the models of an ensemble are fitted together, and a step is recorded once for e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,27 +22,30 @@ from annotate.precision import has_fast_bf16
 from annotate.trainable import permitted_tags_loss
 
 if TYPE_CHECKING:
+    from annotate.any_tagger import AnyTagger
     from annotate.recipe import FitRecipe
     from annotate.trainable import TrainableTagger
 
-_UNDECAYED = ("bias", "LayerNorm/weight")
+    Tagger = TrainableTagger | AnyTagger
+
 _LENGTHS = (16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512)
 """Padded lengths on a GPU: each is recorded apart, so they are few."""
 _REPORTED_EVERY = 50
-_SENTENCES_TAGGED_AT_ONCE = 1024
+_SENTENCES_TAGGED_AT_ONCE = {"cuda": 1024, "cpu": 64}
+"""What a GPU is filled with; on a processor, what its cache holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingStep:
     """What is known after some steps; ``step`` counts from one, ``loss`` is the mean since the last report.
 
-    ``stage`` names the part of the run that the steps are counted in.
+    ``stage`` names the part of the run that the steps are counted in. A stage that fits nothing has no loss.
     """
 
     stage: str
     step: int
     steps: int
-    loss: float
+    loss: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,7 @@ class _Loss:
     """The loss of a batch, computed wholly on the device that holds the examples."""
 
     def __init__(
-        self, model: TrainableTagger, examples: PackedExamples, device: torch.device, teaching: Teaching | None
+        self, model: Tagger, examples: PackedExamples, device: torch.device, teaching: Teaching | None
     ) -> None:
         self._model = model
         self._device = device
@@ -100,7 +104,7 @@ class _Loss:
 
 
 def fit(
-    model: TrainableTagger,
+    model: Tagger,
     examples: PackedExamples,
     recipe: FitRecipe,
     *,
@@ -158,18 +162,21 @@ def _epoch(lengths: NDArray[np.int64], size: int, choosers: Sequence[np.random.G
 _StepTaker = Callable[[NDArray[np.int64], int, float], Tensor]
 
 
-def _step_taker(model: TrainableTagger, loss: _Loss, recipe: FitRecipe, device: torch.device) -> _StepTaker:
+def _step_taker(model: Tagger, loss: _Loss, recipe: FitRecipe, device: torch.device) -> _StepTaker:
     """Return a function of a batch, its longest length and a learning rate that takes a step and returns the loss."""
-    on_gpu = device.type == "cuda"
-    rate = torch.zeros((), device=device) if on_gpu else 0.0
-    optimizer = _optimizer(model, recipe, rate, capturable=on_gpu)
+    recorded = device.type == "cuda" and model.may_be_recorded
+    rate = torch.zeros((), device=device) if recorded else 0.0
+    optimizer = _optimizer(model, recipe, rate)
     parameters = list(model.parameters())
 
     def compute(batch: Tensor, length: int) -> Tensor:
         computed = loss(batch, length)
         optimizer.zero_grad(set_to_none=True)
         computed.sum().backward()  # type: ignore[no-untyped-call]
-        _clip(parameters, recipe.clip)
+        _clip(parameters, model.members, recipe.clip)
+        if isinstance(rate, Tensor):
+            for group in optimizer.param_groups:
+                torch.mul(rate, group["times"], out=group["lr"])
         optimizer.step()
         return computed.detach().mean()
 
@@ -178,16 +185,16 @@ def _step_taker(model: TrainableTagger, loss: _Loss, recipe: FitRecipe, device: 
 
     def take(batch: NDArray[np.int64], length: int, rate: float) -> Tensor:
         for group in optimizer.param_groups:
-            group["lr"] = rate
-        return compute(torch.from_numpy(batch), length)
+            group["lr"] = rate * group["times"]
+        return compute(torch.from_numpy(batch).to(device), length)
 
     return take
 
 
-def _clip(parameters: Sequence[Tensor], most: float) -> None:
-    """Scale the gradients of each member so that their norm is at most ``most``."""
+def _clip(parameters: Sequence[Tensor], members: int, most: float) -> None:
+    """Scale the gradients of each member so that their norm is at most ``most``. One member needs no dimension of its own."""
     gradients = [one.grad for one in parameters if one.grad is not None]
-    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+    squares = torch.stack([gradient.reshape(members, -1).square().sum(1) for gradient in gradients]).sum(0)
     scale = (most / (squares.sqrt() + 1e-6)).clamp_max(1.0)
     for gradient in gradients:
         gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
@@ -231,19 +238,38 @@ class _Recorder:
         return loss
 
 
-def _optimizer(
-    model: TrainableTagger, recipe: FitRecipe, rate: Tensor | float, *, capturable: bool
-) -> torch.optim.Optimizer:
-    named = list(model.named_parameters())
-    groups: list[dict[str, Any]] = [
-        {"params": [p for name, p in named if not name.endswith(_UNDECAYED)], "weight_decay": recipe.weight_decay},
-        {"params": [p for name, p in named if name.endswith(_UNDECAYED)], "weight_decay": 0.0},
+def _optimizer(model: Tagger, recipe: FitRecipe, rate: Tensor | float) -> torch.optim.Optimizer:
+    """Return the optimiser of what is not frozen; a group learns at ``times`` the rate. A tensor's groups have one each."""
+    groups: dict[tuple[float, float], list[Tensor]] = {
+        (times, decay): [] for times in dict.fromkeys((1.0, recipe.head_rate)) for decay in (recipe.weight_decay, 0.0)
+    }
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            in_head, decays = _kind(name)
+            groups[recipe.head_rate if in_head else 1.0, recipe.weight_decay if decays else 0.0].append(parameter)
+    recorded = isinstance(rate, Tensor)
+    tables: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "weight_decay": decay,
+            "times": times,
+            "lr": rate.clone() if isinstance(rate, Tensor) else rate,
+        }
+        for (times, decay), parameters in groups.items()
+        if parameters
     ]
-    return torch.optim.AdamW(groups, lr=rate, fused=True, capturable=capturable)
+    return torch.optim.AdamW(tables, lr=rate, fused=True, capturable=recorded)
+
+
+def _kind(name: str) -> tuple[bool, bool]:
+    """Tell of a parameter whether it is a head's, and whether it decays: no bias does, nor what scales a norm."""
+    *path, last = re.split(r"[./]", name)
+    in_head = path[0] == "heads"
+    return in_head, last != "bias" and (in_head or "norm" not in path[-1].lower())
 
 
 @torch.no_grad()
-def tag_probabilities(model: TrainableTagger, examples: PackedExamples, device: torch.device) -> Tensor:
+def tag_probabilities(model: Tagger, examples: PackedExamples, device: torch.device) -> Tensor:
     """Return what the members of a model give to every piece on average: fp16 [pieces, tags of all heads], on ``device``.
 
     Each head's tags sum to one; special pieces have zeros.
@@ -253,7 +279,7 @@ def tag_probabilities(model: TrainableTagger, examples: PackedExamples, device: 
     pieces = torch.from_numpy(examples.pieces).to(device)
     found = torch.zeros(len(pieces), sum(model.tag_counts), dtype=torch.float16, device=device)
     model.to(device).eval()
-    for batch in torch.argsort(sizes, stable=True).split(_SENTENCES_TAGGED_AT_ONCE):  # type: ignore[no-untyped-call]
+    for batch in torch.argsort(sizes, stable=True).split(_SENTENCES_TAGGED_AT_ONCE.get(device.type, 64)):  # type: ignore[no-untyped-call]
         reach = torch.arange(int(sizes[batch].max()), device=device)
         present = reach < sizes[batch][:, None]
         tagged = (reach >= 1) & (reach < sizes[batch][:, None] - 1)

@@ -251,7 +251,7 @@ def open_folder(
         "name": path.name,
         "pickled": not weight_files(path, allow_pickle=False),
     }
-    if _is_plain_bert(config):
+    if is_plain_bert(config):
         shape = BertShape.from_config(config, path / CONFIG)
         return ModelFolder(shape=shape, max_pieces=shape.positions, **common)
     positions = config.get("max_position_embeddings")
@@ -329,7 +329,7 @@ def _hub_head(config: Mapping[str, Any], label_map: LabelMap, path: Path) -> tup
     return head, name_labels(head.labels, label_map, str(path))
 
 
-def _is_plain_bert(config: Mapping[str, Any]) -> bool:
+def is_plain_bert(config: Mapping[str, Any]) -> bool:
     """Tell whether our own forward pass computes this model."""
     form = (config.get("model_type"), config.get("hidden_act"), config.get("position_embedding_type", "absolute"))
     return form == ("bert", "gelu", "absolute") and not config.get("is_decoder")
@@ -362,7 +362,7 @@ def save_folder(
     path.mkdir(parents=True, exist_ok=True)
     ours = stored == "int8"
     tensors = quantise(weights) if ours else _hub_weights(weights, folder.heads[0])
-    config = {**folder.shape.to_config(), **(_our_config(folder) if ours else _hub_config(folder.heads[0]))}
+    config = {**folder.shape.to_config(), **(_our_config(folder) if ours else hub_config(folder.heads[0]))}
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (path / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
     (path / "README.md").write_text(card, encoding="utf-8")
@@ -381,16 +381,19 @@ def _our_config(folder: ModelFolder) -> dict[str, Any]:
     }
 
 
-def _hub_config(head: Head) -> dict[str, Any]:
+def hub_config(head: Head, architecture: str = "BertForTokenClassification") -> dict[str, Any]:
+    """Return what a Hugging Face configuration says of a head: the class that loads it, and its tags."""
     return {
-        "architectures": ["BertForTokenClassification"],
+        "architectures": [architecture],
         "id2label": {str(index): tag for index, tag in enumerate(head.tags)},
         "label2id": {tag: index for index, tag in enumerate(head.tags)},
     }
 
 
 def _hub_weights(weights: Mapping[str, Tensor], head: Head) -> dict[str, Tensor]:
+    """Return the encoder's weights and those of one head, under the names of Hugging Face."""
     return {
-        name.replace(f"{head.prefix}.", "classifier.") if name.startswith(head.prefix) else name: tensor.contiguous()
+        name.replace(f"{head.prefix}.", "classifier."): tensor.contiguous()
         for name, tensor in weights.items()
+        if not name.startswith("heads.") or name.startswith(f"{head.prefix}.")
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from annotate.corpora import Corpus
+from annotate.recipe import Recipe
 from annotate.registry import BUNDLED
 from comention.errors import AnnotatorError
 
@@ -51,3 +52,15 @@ def choose_head(name: str, corpus: Corpus, asked: str = AUTO) -> str:
         has = f"it has {', '.join(heads)}" if heads else "it has no heads to choose from"
         raise AnnotatorError(f"the annotator {name!r} has no head {asked!r}; {has}")
     return asked
+
+
+def choose_trained(out: Path, recipe: Recipe, corpus: Corpus) -> tuple[Path, str]:
+    """Return the folder to score of what a run has written to ``out``, and the head of it, empty for the folder as it is.
+
+    Where the run has written a folder for each head, it is that of the corpus's guideline, or else that of the first head
+    that decides for a label.
+    """
+    if not recipe.has_folder_for_each_head:
+        return out, choose_head(str(out), corpus)
+    known = [head.name for head in recipe.heads]
+    return out / (corpus.guideline if corpus.guideline in known else next(iter(recipe.deciding.values()))), ""

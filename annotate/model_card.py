@@ -44,7 +44,7 @@ Licence: {recipe.licence or "not stated"}.
 |---|---|
 {rows}
 
-{stages(recipe)}
+{passes(recipe)}{stages(recipe)}
 Seed {recipe.seed}, {report.vocabulary:,} word pieces, windows of {recipe.max_pieces} pieces. Mean loss of each epoch of
 the last stage: {", ".join(f"{loss:.4f}" for loss in report.epoch_losses)}.
 {held_out(report)}"""
@@ -62,6 +62,12 @@ def deciding(recipe: Recipe) -> str:
 def stages(recipe: Recipe) -> str:
     """Say how the weights were fitted, stage by stage."""
     said = []
+    if recipe.refinement is not None:
+        refined = recipe.refinement
+        return (
+            f"A finished model, fitted further to its own probabilities and, with a weight of {refined.share:g}, to those of "
+            f"larger models, on the corpora and on plain text: {fitted(refined)}.\n"
+        )
     if recipe.lexicon is not None:
         said.append(
             f"1. Names of a terminology ({', '.join(recipe.lexicon.types)}) in plain text: {fitted(recipe.lexicon)}."
@@ -78,10 +84,18 @@ def stages(recipe: Recipe) -> str:
     return "\n".join(said) + "\n"
 
 
+def passes(recipe: Recipe) -> str:
+    """Say how often the sentences of each head are taken, where that is not once."""
+    taken = ", ".join(f"`{head.name}` {head.passes:g}" for head in recipe.heads if head.passes != 1)
+    return f"Sentences are counted as often as an epoch takes them: {taken} times.\n\n" if taken else ""
+
+
 def fitted(recipe: FitRecipe) -> str:
     """Say how one stage was fitted."""
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+    heads = f" (of the heads {recipe.head_rate:g} times that)" if recipe.head_rate != 1 else ""
     return (
-        f"{recipe.epochs} epochs, batches of {recipe.batch_sentences} sentences, learning rate {recipe.learning_rate:g}, "
+        f"{epochs}, batches of {recipe.batch_sentences} sentences, learning rate {recipe.learning_rate:g}{heads}, "
         f"warm-up {recipe.warmup:g}, weight decay {recipe.weight_decay:g}"
     )
 

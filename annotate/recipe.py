@@ -30,6 +30,11 @@ class HeadRecipe(_Table):
     corpora: tuple[str, ...] = Field(
         min_length=1, description="references, as in annotate.corpora.reference, from the corpora's folder"
     )
+    passes: float = Field(
+        default=1.0,
+        gt=0,
+        description="how often an epoch takes each sentence; 2.5: each twice, and half of them a third time",
+    )
 
 
 class VocabularyRecipe(_Table):
@@ -55,6 +60,7 @@ class FitRecipe(_Table):
     epochs: int = Field(default=6, ge=1)
     batch_sentences: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0)
+    head_rate: float = Field(default=1.0, gt=0, description="how many times the learning rate the heads learn at")
     warmup: float = Field(default=0.1, ge=0, le=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
     weight_decay: float = Field(default=0.01, ge=0)
@@ -85,6 +91,19 @@ class DistillationRecipe(FitRecipe):
     gold: float = Field(default=1.0, ge=0, description="weight of the corpora's own tags beside the teachers'")
 
 
+class RefinementRecipe(FitRecipe):
+    """The only stage of a recipe that starts from a finished model: it is fitted further to what larger models say of
+    words, on the corpora and on plain texts.
+    """
+
+    share: float = Field(
+        default=0.5, ge=0, le=1, description="weight of the teacher beside the model itself, under heads with a teacher"
+    )
+    gold: float = Field(default=0.5, ge=0, description="weight of the corpora's own tags beside these")
+    texts: tuple[str, ...] = Field(default=(), description="text files below the corpora's folder; * is a wildcard")
+    sentences: int = Field(ge=0, description="how many sentences of the plain texts are taken, chosen by the seed")
+
+
 class Recipe(FitRecipe):
     """Everything that decides what a training run yields, besides the base and the corpora themselves."""
 
@@ -99,13 +118,15 @@ class Recipe(FitRecipe):
         description="the head whose mentions the annotator returns, or the head for each label"
     )
     stored: Literal["int8", "fp32"] = Field(
-        default="int8", description="int8: a folder of comention's; fp32: one head, in the layout of Hugging Face"
+        default="int8",
+        description="int8: a folder of comention's; fp32: in the layout of Hugging Face, several heads in a folder each",
     )
     heads: tuple[HeadRecipe, ...] = Field(min_length=1)
     vocabulary: VocabularyRecipe | None = None
     replacement: ReplacementRecipe | None = None
     lexicon: LexiconRecipe | None = None
     distillation: DistillationRecipe | None = None
+    refinement: RefinementRecipe | None = None
 
     @model_validator(mode="after")
     def _decides_names_heads(self) -> Recipe:
@@ -122,9 +143,24 @@ class Recipe(FitRecipe):
             for label in self.replacement.names:
                 if label not in known:
                     raise ValueError(f"'replacement' has names for {label}, which is a label of no head")
-        if self.stored == "fp32" and len(heads) > 1:
-            raise ValueError("the layout of Hugging Face has room for one head only: store this as int8")
+        if self.refinement is not None:
+            if self.of_bert_alone:
+                raise ValueError(
+                    f"'refinement' starts from a finished model and goes without {self.of_bert_alone[0]!r}"
+                )
+            if self.stored != "int8":
+                raise ValueError("'refinement' writes a folder of comention's: store it as int8")
         return self
+
+    @property
+    def of_bert_alone(self) -> tuple[str, ...]:
+        """Those of its stages that only a BERT base can have and a finished model has had."""
+        return tuple(name for name in ("vocabulary", "lexicon", "distillation") if getattr(self, name) is not None)
+
+    @property
+    def has_folder_for_each_head(self) -> bool:
+        """Whether a run writes one folder for each head, ``OUT/HEAD``: the layout of Hugging Face has room for one."""
+        return self.stored == "fp32" and len(self.heads) > 1
 
     @property
     def deciding(self) -> dict[str, str]:

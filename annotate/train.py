@@ -7,39 +7,54 @@ The stages, each optional but the fitting itself:
 3. the encoder, with one head for each annotation guideline, is fitted to the corpora; with ``distillation``, several times
    from different seeds, and
 4. a fresh model is fitted to what those teachers say, on average, of the corpora and of plain texts.
+
+A base of another architecture than BERT has stage 3 alone. With ``refinement`` there is one stage of another kind: a
+finished model of ours is fitted further to what larger models say of words.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from annotate.corpora import AnnotatedSentence, load_corpus
-from annotate.examples import PackedExamples, build_examples, pack_examples, plain_examples
+from annotate.examples import Example, PackedExamples, build_examples, pack_examples, plain_examples
 from annotate.fitting import Teaching, TrainingStep, fit, tag_probabilities
-from annotate.folder import CONFIG, TOKENIZER, BertShape, Head, ModelFolder, head_tags, save_folder
-from annotate.held_out import HeldOut
+from annotate.folder import (
+    CONFIG,
+    SPECIAL_PIECES,
+    TOKENIZER,
+    BertShape,
+    Head,
+    ModelFolder,
+    head_tags,
+    is_plain_bert,
+    read_config,
+    save_folder,
+)
 from annotate.lexicon import NameFinder, load_typed_names
 from annotate.model_card import TrainingReport, write_card
-from annotate.name_lists import load_name_lists
 from annotate.pieces import load_tokenizer
-from annotate.recipe import FitRecipe, Recipe, ReplacementRecipe
+from annotate.recipe import FitRecipe, Recipe
 from annotate.replacement import replace_entities
 from annotate.trainable import TrainableTagger
-from annotate.vocabulary import prune_vocabulary, text_lines
+from annotate.training_texts import TrainingTexts
+from annotate.vocabulary import prune_vocabulary
 from annotate.weights import load_weights
+from annotate.words import MarkedWords, Words, open_words
 from comention.errors import AnnotatorError
 from comention.types import Splitter
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from annotate.any_tagger import AnyTagger
+    from annotate.fitting import Tagger
+    from annotate.teachers import Teacher
 
 __all__ = ["TrainingStep", "find_base", "train"]
 
@@ -73,47 +88,43 @@ def train(
     threads: int = 1,
     device: str = "auto",
     held_out: Sequence[str] = (),
+    teachers: Mapping[str, Path] | None = None,
     on_step: OnStep | None = None,
 ) -> TrainingReport:
-    """Train by a recipe and write a model folder to ``out``.
+    """Train by a recipe and write a model folder to ``out``, or, in the layout of Hugging Face, one for each of several heads
+    to ``out/HEAD``.
 
-    ``base`` is a BERT folder, ``corpora`` the folder that the recipe's paths start from. Whatever shares a document or a
-    sentence with the corpora ``held_out`` is left out of every stage. On a processor the same input and threads give the same
-    weights; on a GPU they differ in the last bits from run to run, and from a processor's.
+    ``base`` is the folder of an encoder: BERT, or any that transformers runs where the recipe neither prunes, nor learns names,
+    nor distils; for a ``refinement`` a folder of ours with the heads of the recipe. ``corpora`` is the folder that the
+    recipe's paths start from. ``teachers`` gives a refinement the model folder that is asked under a head. Whatever shares a
+    document or a sentence with the corpora ``held_out`` is left out of every stage. On a processor the same input and
+    threads give the same weights; on a GPU they differ in the last bits from run to run, and from a processor's.
 
     Raises:
-        AnnotatorError: the base, a corpus or a text is missing or cannot be read, ``out`` cannot be made, or there is no
-            such device.
+        AnnotatorError: the base, a teacher, a corpus or a text is missing or cannot be used, ``out`` cannot be made, or there
+            is no such device.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AnnotatorError(f"the folder {out} cannot be made: {error}") from error
     torch.set_num_threads(threads)
-    run = _Run(recipe, base, corpora, splitter, _device(device), held_out, on_step or (lambda _: None))
-    encoder = run.learn_names() if recipe.lexicon is not None else run.base_weights
-    model, losses = run.distil(encoder) if recipe.distillation is not None else run.fit_corpora(encoder, [recipe.seed])
+    heads = tuple(
+        Head(name=head.name, tags=head_tags(head.labels), prefix=f"heads.{head.name}") for head in recipe.heads
+    )
+    asked = _open_teachers(recipe, heads, teachers or {})
+    texts = TrainingTexts(recipe, corpora, splitter, held_out)
+    run = _Run(texts, heads, base, _device(device), threads, on_step or (lambda _: None))
+    model, losses = run.refine(asked) if recipe.refinement is not None else run.learn()
     report = TrainingReport(
         recipe=recipe.name,
         examples=run.counts,
-        vocabulary=run.shape.vocabulary,
+        vocabulary=run.vocabulary,
         epoch_losses=tuple(losses),
-        held_out=tuple(corpus.name for corpus in run.held_out.corpora),
-        left_out=run.held_out.left_out,
+        held_out=tuple(corpus.name for corpus in texts.held_out.corpora),
+        left_out=texts.held_out.left_out,
     )
-    folder = ModelFolder(
-        path=out,
-        shape=run.shape,
-        heads=run.heads,
-        decides=recipe.deciding,
-        max_pieces=min(recipe.max_pieces, run.shape.positions),
-        version=version,
-        name=recipe.name,
-    )
-    state = {name: tensor.cpu() for name, tensor in model.weights().items()}
-    card = write_card(recipe, report)
-    tokenizer_json = run.tokenizer.to_str()
-    save_folder(out, folder=folder, weights=state, tokenizer_json=tokenizer_json, card=card, stored=recipe.stored)
+    run.save(model, out, write_card(recipe, report), version)
     return report
 
 
@@ -125,14 +136,25 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Gold:
-    """The sentences of one corpus under one head, and which labels that corpus annotates."""
+def _open_teachers(recipe: Recipe, heads: Sequence[Head], folders: Mapping[str, Path]) -> list[Teacher]:
+    """Look at the teachers of a refinement, before anything takes time."""
+    if recipe.refinement is None:
+        if folders:
+            raise AnnotatorError(
+                f"the recipe {recipe.name} has no [refinement], so nobody asks a teacher: leave it out"
+            )
+        return []
+    if not folders:
+        raise AnnotatorError(f"the recipe {recipe.name} refines a model after teachers: name one or more (HEAD=FOLDER)")
+    from annotate.teachers import Teacher
 
-    head: str
-    corpus: str
-    labels: tuple[str, ...]
-    sentences: list[AnnotatedSentence]
+    by_name = {head.name: head for head in heads}
+    unknown = [name for name in folders if name not in by_name]
+    if unknown:
+        raise AnnotatorError(
+            f"a teacher is named for head {unknown[0]}, but the heads of the recipe {recipe.name} are {', '.join(by_name)}"
+        )
+    return [Teacher(path, by_name[name]) for name, path in folders.items()]
 
 
 class _Run:
@@ -140,48 +162,92 @@ class _Run:
 
     def __init__(
         self,
-        recipe: Recipe,
+        texts: TrainingTexts,
+        heads: tuple[Head, ...],
         base: Path,
-        corpora: Path,
-        splitter: Splitter,
         device: torch.device,
-        held_out: Sequence[str],
+        threads: int,
         on_step: OnStep,
     ) -> None:
-        self.recipe = recipe
-        self.held_out = HeldOut(held_out, splitter)
-        self.heads = tuple(
-            Head(name=head.name, tags=head_tags(head.labels), prefix=f"heads.{head.name}") for head in recipe.heads
-        )
-        self._corpora = corpora
-        self._splitter = splitter
+        self.recipe = recipe = texts.recipe
+        self.heads = heads
+        self._texts = texts
         self._device = device
+        self._threads = threads
         self._on_step = on_step
-        self._gold = list(self._load_gold())
-        if recipe.replacement is not None:
-            self._gold += list(self._with_other_names(recipe.replacement))
         self._base = base
-        self.tokenizer, self.shape, self.base_weights = _load_base(base)
-        if recipe.vocabulary is not None:
-            least_count = recipe.vocabulary.least_count
-            self.tokenizer, kept = prune_vocabulary(self.tokenizer, self._vocabulary_texts(), least_count)
-            self.base_weights[_WORD_EMBEDDINGS] = self.base_weights[_WORD_EMBEDDINGS][kept]
-            self.shape = BertShape.from_config({**self.shape.to_config(), "vocab_size": len(kept)}, base / CONFIG)
-        self._max_pieces = min(recipe.max_pieces, self.shape.positions)
+        self._large: AnyTagger | None = None
+        self._shape: BertShape | None = None
+        self._weights: _Weights = {}
+        if _is_bert(base) or recipe.refinement is not None or recipe.of_bert_alone:
+            self._open_bert()
+        else:
+            self._open_other()
         by_name = {head.name: head for head in self.heads}
         built = [
-            build_examples(self.tokenizer, gold.sentences, by_name[gold.head], gold.labels, self._max_pieces)
-            for gold in self._gold
+            build_examples(
+                self._words, gold.taken(recipe.seed + number), by_name[gold.head], gold.labels, self._max_pieces
+            )
+            for number, gold in enumerate(texts.gold)
         ]
         if not any(built):
             raise AnnotatorError("nothing is left to train on: the corpora are empty, or all of them is held out")
-        self.counts = {f"{gold.head}: {gold.corpus}": len(one) for gold, one in zip(self._gold, built, strict=True)}
+        self.counts = {f"{gold.head}: {gold.corpus}": len(one) for gold, one in zip(texts.gold, built, strict=True)}
         self._examples = [example for one in built for example in one]
+
+    def _open_bert(self) -> None:
+        """Load a base that our own encoder computes, and prune its vocabulary where the recipe says so."""
+        recipe = self.recipe
+        if recipe.refinement is not None:
+            _check_heads(self._base, self.heads)
+        tokenizer, shape, self._weights = _load_base(self._base)
+        if recipe.vocabulary is not None:
+            least_count = recipe.vocabulary.least_count
+            tokenizer, kept = prune_vocabulary(tokenizer, self._texts.vocabulary(), least_count)
+            self._weights[_WORD_EMBEDDINGS] = self._weights[_WORD_EMBEDDINGS][kept]
+            shape = BertShape.from_config({**shape.to_config(), "vocab_size": len(kept)}, self._base / CONFIG)
+        self._shape = shape
+        self._words: Words = MarkedWords(tokenizer)
+        self._max_pieces = min(recipe.max_pieces, shape.positions)
+        self.vocabulary = shape.vocabulary
+
+    def _open_other(self) -> None:
+        """Load a base that transformers computes."""
+        recipe, base = self.recipe, self._base
+        if recipe.stored != "fp32":
+            raise AnnotatorError(f'the base {base} is no BERT, so what comes of it cannot be int8: set stored = "fp32"')
+        from annotate.any_tagger import AnyTagger  # transformers: only where it is needed
+
+        counts = {head.name: len(head.tags) for head in self.heads}
+        self._large = AnyTagger(base, counts, recipe.dropout, recipe.seed)
+        self._words = open_words(base)
+        if (len(self._words.before), len(self._words.behind)) != (1, SPECIAL_PIECES - 1):
+            raise AnnotatorError(
+                f"the tokenizer of the base {base} puts {len(self._words.before)} pieces before a text and "
+                f"{len(self._words.behind)} behind it; only one each is known"
+            )
+        self.vocabulary = self._large.vocabulary
+        pieces = max(self._words.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        if pieces > self.vocabulary:
+            raise AnnotatorError(
+                f"the tokenizer of the base {base} has {pieces} pieces, but its weights only {self.vocabulary}"
+            )
+        self._max_pieces = min(recipe.max_pieces, self._large.most_positions or recipe.max_pieces)
+
+    def learn(self) -> tuple[Tagger, list[float]]:
+        """Take a base through the stages of the recipe; return the model and its losses."""
+        if self._large is not None:
+            seeds = [self.recipe.seed]
+            return self._large, self._fit(self._large, self.gold_examples, self.recipe, seeds, "corpora")
+        encoder = self.learn_names() if self.recipe.lexicon is not None else self._weights
+        if self.recipe.distillation is not None:
+            return self.distil(encoder)
+        return self.fit_corpora(encoder, [self.recipe.seed])
 
     def learn_names(self) -> _Weights:
         """Fit the encoder to the names of a terminology in plain text, and return its weights."""
         head, packed = self.name_examples
-        model = self._model([head], self.base_weights, [self.recipe.seed])
+        model = self._model([head], self._weights, [self.recipe.seed])
         self._fit(model, packed, _given(self.recipe.lexicon), [self.recipe.seed], "names")
         return {name: tensor.cpu() for name, tensor in model.weights().items() if name.startswith("bert.")}
 
@@ -189,17 +255,16 @@ class _Run:
     def name_examples(self) -> tuple[Head, PackedExamples]:
         """The plain texts in which names stand, and the head that their types make."""
         recipe = _given(self.recipe.lexicon)
-        names = load_typed_names(
-            self._corpora / recipe.names, self._corpora / recipe.trees, recipe.types, recipe.sources
-        )
+        folder = self._texts.corpora
+        names = load_typed_names(folder / recipe.names, folder / recipe.trees, recipe.types, recipe.sources)
         head = Head(name="lexicon", tags=head_tags(tuple(names)), prefix="heads.lexicon")
-        found = NameFinder(names).annotate(self._plain_texts(recipe.texts))
+        found = NameFinder(names).annotate(self._texts.plain(recipe.texts))
         sentences = [
             sentence
             for copy in range(recipe.copies)
             for sentence in replace_entities(found, names, share=recipe.replaced, seed=self.recipe.seed + copy)
         ]
-        examples = build_examples(self.tokenizer, sentences, head, tuple(names), self._max_pieces)
+        examples = build_examples(self._words, sentences, head, tuple(names), self._max_pieces)
         return head, pack_examples(examples, [head])
 
     def fit_corpora(
@@ -214,16 +279,71 @@ class _Run:
         recipe = _given(self.recipe.distillation)
         seed = self.recipe.seed
         teachers, _ = self.fit_corpora(encoder, range(seed, seed + recipe.teachers), "teachers")
-        probabilities = tag_probabilities(teachers, self.all_examples, self._device)
+        examples = pack_examples(self._with_plain(list(self._texts.plain(recipe.texts))), self.heads)
+        probabilities = tag_probabilities(teachers, examples, self._device)
         teachers.cpu()
         seed += recipe.teachers
         model = self._model(self.heads, encoder, [seed])
         teaching = Teaching(probabilities=probabilities, gold=recipe.gold)
-        return model, self._fit(model, self.all_examples, recipe, [seed], "student", teaching)
+        return model, self._fit(model, examples, recipe, [seed], "student", teaching)
+
+    def refine(self, teachers: Sequence[Teacher]) -> tuple[TrainableTagger, list[float]]:
+        """Fit a finished model further to its own probabilities mixed with those of teachers; return it and its losses."""
+        from annotate.teachers import mix_teachers
+
+        recipe, seeds = _given(self.recipe.refinement), [self.recipe.seed]
+        model = self._model(self.heads, self._weights, seeds, with_heads=True)
+        examples = self._with_plain(self._texts.some_plain(recipe.texts, recipe.sentences))
+        packed = pack_examples(examples, self.heads)
+        probabilities = tag_probabilities(model, packed, self._device)
+        mix_teachers(
+            probabilities,
+            packed,
+            examples,
+            words=self._words,
+            heads=self.heads,
+            teachers=teachers,
+            share=recipe.share,
+            device=str(self._device),
+            threads=self._threads,
+            on_portion=lambda done, of: self._on_step(TrainingStep(stage="teachers", step=done, steps=of, loss=None)),
+        )
+        torch.set_num_threads(self._threads)  # teachers compute in threads of their own, one core each
+        teaching = Teaching(probabilities=probabilities, gold=recipe.gold)
+        return model, self._fit(model, packed, recipe, seeds, "refinement", teaching)
+
+    def save(self, model: Tagger, out: Path, card: str, version: str) -> None:
+        """Write what has been trained: one folder, or one for each head."""
+        tokenizer_json = self._words.tokenizer.to_str()
+        apart = self.recipe.has_folder_for_each_head
+        places = [(head, out / head.name if apart else out) for head in self.heads]
+        if not isinstance(model, TrainableTagger):
+            for head, path in places:
+                model.save(path, head, tokenizer_json=tokenizer_json, card=card)
+            return
+        weights = {name: tensor.cpu() for name, tensor in model.weights().items()}
+        for heads, path in [((head,), path) for head, path in places] if apart else [(self.heads, out)]:
+            folder = ModelFolder(
+                path=path,
+                shape=_known(self._shape),
+                heads=heads,
+                decides=self.recipe.deciding,
+                max_pieces=self._max_pieces,
+                version=version,
+                name=self.recipe.name,
+            )
+            save_folder(
+                path,
+                folder=folder,
+                weights=weights,
+                tokenizer_json=tokenizer_json,
+                card=card,
+                stored=self.recipe.stored,
+            )
 
     def _fit(
         self,
-        model: TrainableTagger,
+        model: Tagger,
         examples: PackedExamples,
         recipe: FitRecipe,
         seeds: Sequence[int],
@@ -246,72 +366,30 @@ class _Run:
         """The sentences of the corpora, each under its head."""
         return pack_examples(self._examples, self.heads)
 
-    @cached_property
-    def all_examples(self) -> PackedExamples:
-        """The sentences of the corpora, and the plain texts that only teachers annotate."""
-        recipe = _given(self.recipe.distillation)
-        plain = plain_examples(self.tokenizer, list(self._plain_texts(recipe.texts)), self._max_pieces)
+    def _with_plain(self, sentences: Sequence[str]) -> list[Example]:
+        """Return the examples of the corpora and those of plain sentences, which only teachers annotate."""
+        plain = plain_examples(self._words, sentences, self._max_pieces)
         if plain:
             self.counts["plain text"] = len(plain)
-        return pack_examples([*self._examples, *plain], self.heads)
+        return [*self._examples, *plain]
 
     def _model(
-        self, heads: Sequence[Head], encoder: Mapping[str, torch.Tensor], seeds: Sequence[int]
+        self,
+        heads: Sequence[Head],
+        weights: Mapping[str, torch.Tensor],
+        seeds: Sequence[int],
+        *,
+        with_heads: bool = False,
     ) -> TrainableTagger:
-        """Return a model with the given encoder and fresh heads, one member for each seed."""
+        """Return a model with the given encoder, one member for each seed; its heads are fresh, or given too."""
         counts = {head.name: len(head.tags) for head in heads}
-        model = TrainableTagger(self.shape, counts, self.recipe.dropout, seeds)
-        wanted = [name for name in model.weights() if name.startswith("bert.")]
-        absent = sorted(set(wanted) - set(encoder))
+        model = TrainableTagger(_known(self._shape), counts, self.recipe.dropout, seeds)
+        wanted = [name for name in model.weights() if with_heads or name.startswith("bert.")]
+        absent = sorted(set(wanted) - set(weights))
         if absent:
             raise AnnotatorError(f"the base {self._base} has no weights named {absent[0]} ({len(absent)} are missing)")
-        model.load({name: encoder[name] for name in wanted})
+        model.load({name: weights[name] for name in wanted})
         return model
-
-    def _load_gold(self) -> Iterator[_Gold]:
-        for head in self.recipe.heads:
-            for path in head.corpora:
-                corpus = load_corpus(self._corpora / path)
-                unknown = sorted(set(corpus.labels) - set(head.labels))
-                if unknown:
-                    raise AnnotatorError(
-                        f"the corpus {path} annotates {', '.join(unknown)}, which head {head.name} lacks; "
-                        f"name the labels to take: {path.partition('?')[0]}?labels={','.join(head.labels)}"
-                    )
-                yield _Gold(head.name, path, corpus.labels, list(self.held_out.sentences(corpus)))
-
-    def _with_other_names(self, recipe: ReplacementRecipe) -> Iterator[_Gold]:
-        """Yield a copy of every corpus in which some entities have other names."""
-        sentences = [sentence for gold in self._gold for sentence in gold.sentences]
-        names = load_name_lists(self._corpora, recipe.names, sentences)
-        for gold in self._gold:
-            replaced = replace_entities(gold.sentences, names, recipe.share, self.recipe.seed)
-            yield _Gold(gold.head, f"{gold.corpus}, names replaced", gold.labels, replaced)
-
-    def _plain_texts(self, patterns: Iterable[str]) -> Iterator[str]:
-        """Yield the sentences of text files, each once, those that are held out or empty left out."""
-        seen: set[str] = set()
-        for text in self._texts(patterns):
-            for start, end in self._splitter.split(text):
-                sentence = text[start:end]
-                if sentence not in seen and not self.held_out.has_sentence(sentence):
-                    seen.add(sentence)
-                    yield sentence
-
-    def _texts(self, patterns: Iterable[str]) -> Iterator[str]:
-        for pattern in patterns:
-            paths = sorted(self._corpora.glob(pattern))
-            if not paths:
-                raise AnnotatorError(f"no text matches {self._corpora / pattern}")
-            for path in paths:
-                yield from text_lines(path)
-
-    def _vocabulary_texts(self) -> Iterator[str]:
-        """Yield the texts whose pieces are kept: the recipe's files, and the corpora themselves."""
-        if self.recipe.vocabulary is not None:
-            yield from self._texts(self.recipe.vocabulary.texts)
-        for gold in self._gold:
-            yield from (sentence.text for sentence in gold.sentences)
 
 
 def _given(stage: _Stage | None) -> _Stage:
@@ -321,12 +399,47 @@ def _given(stage: _Stage | None) -> _Stage:
     return stage
 
 
-def _load_base(base: Path) -> tuple[Tokenizer, BertShape, _Weights]:
-    """Load an encoder's tokenizer, sizes and weights; names get the prefix ``bert.`` where they lack it."""
-    config = base / CONFIG
-    if not config.is_file() or not (base / TOKENIZER).is_file():
+def _known(shape: BertShape | None) -> BertShape:
+    """Return the sizes of a BERT base, which are only asked for where the base is one."""
+    if shape is None:
+        raise ValueError("the base is no BERT")
+    return shape
+
+
+def _is_bert(base: Path) -> bool:
+    """Tell whether a base is one that our own encoder computes."""
+    if not (base / CONFIG).is_file():
         raise AnnotatorError(f"the base {base} is no model folder: config.json or tokenizer.json is missing")
-    shape = BertShape.from_config(json.loads(config.read_text(encoding="utf-8")), config)
+    return is_plain_bert(read_config(base))
+
+
+def _check_heads(base: Path, heads: Sequence[Head]) -> None:
+    """Check that a base is a folder of ours with the heads of a recipe."""
+    stated = read_config(base).get("comention")
+    if not isinstance(stated, dict) or not isinstance(stated.get("heads"), dict):
+        raise AnnotatorError(f"the base {base} is no finished model of comention's, from which a refinement starts")
+    found = {name: tuple(labels) for name, labels in stated["heads"].items()}
+    asked = {head.name: head.labels for head in heads}
+    if found != asked:
+        raise AnnotatorError(
+            f"the base {base} has the heads {_listed(found)}, and the recipe {_listed(asked)}: they have to be the same"
+        )
+
+
+def _listed(heads: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{name} ({', '.join(labels)})" for name, labels in heads.items())
+
+
+def _load_base(base: Path) -> tuple[Tokenizer, BertShape, _Weights]:
+    """Load an encoder's tokenizer, sizes and weights; names get the prefix ``bert.`` where they lack it, but for heads."""
+    config = base / CONFIG
+    if not (base / TOKENIZER).is_file():
+        raise AnnotatorError(f"the base {base} is no model folder: config.json or tokenizer.json is missing")
+    shape = BertShape.from_config(read_config(base), config)
     tokenizer = load_tokenizer(base / TOKENIZER)
     weights = load_weights(base)
-    return tokenizer, shape, {f"bert.{name.removeprefix('bert.')}": tensor for name, tensor in weights.items()}
+    return tokenizer, shape, {_our_name(name): tensor for name, tensor in weights.items()}
+
+
+def _our_name(name: str) -> str:
+    return name if name.startswith("heads.") else f"bert.{name.removeprefix('bert.')}"

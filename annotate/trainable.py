@@ -31,6 +31,9 @@ class TrainableTagger(nn.Module):
     Weights have the names of a Hugging Face BERT (``bert.encoder.layer.0…``) and of the heads (``heads.NAME.weight``).
     """
 
+    may_be_recorded = True
+    """A step on a GPU may be recorded once and played back."""
+
     def __init__(self, shape: BertShape, heads: Mapping[str, int], dropout: float, seeds: Sequence[int] = (0,)) -> None:
         """Build with random weights; ``heads`` gives the number of tags of each head."""
         super().__init__()

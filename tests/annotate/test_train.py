@@ -33,9 +33,14 @@ class Whole:
         return [(0, len(text))]
 
 
-def pubtator(labels: tuple[str, ...] = ("Chemical", "Disease")) -> str:
+def pubtator(
+    labels: tuple[str, ...] = ("Chemical", "Disease"),
+    drugs: tuple[str, ...] = DRUGS,
+    conditions: tuple[str, ...] = CONDITIONS,
+    frames: tuple[str, ...] = FRAMES,
+) -> str:
     documents = []
-    triples = [(frame, drug, condition) for frame in FRAMES for drug in DRUGS for condition in CONDITIONS]
+    triples = [(frame, drug, condition) for frame in frames for drug in drugs for condition in conditions]
     for pmid, (frame, drug, condition) in enumerate(triples, start=1):
         title = frame.format(d=drug, c=condition)
         rows = [
@@ -56,15 +61,19 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained encoder in the layout of a Hugging Face BertModel: its names have no prefix."""
+def write_base(path: Path) -> Path:
+    """Write an untrained encoder in the layout of a Hugging Face BertModel: its names have no prefix."""
     torch.manual_seed(1)
     tokenizer = make_tokenizer([*DRUGS, *CONDITIONS, "the", "caused", "after", "never"])
     shape = make_shape(tokenizer, hidden=32)
     state = TrainableTagger(shape, {}, 0.0).weights()
     weights = {name.removeprefix("bert."): tensor for name, tensor in state.items()}
-    return write_hub_folder(tmp_path_factory.mktemp("base"), tokenizer, shape.to_config(), weights)
+    return write_hub_folder(path, tokenizer, shape.to_config(), weights)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_base(tmp_path_factory.mktemp("base"))
 
 
 def recipe(**changes: object) -> Recipe:
