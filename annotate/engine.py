@@ -32,11 +32,14 @@ from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAn
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-VERSION = 1
+VERSION = 2
 """Changes with whatever changes the mentions or scores that a model folder gives: the forward pass, windows, decoding."""
 
 SENTENCES_AT_ONCE = 2048
-"""How many sentences are held as pieces in one portion."""
+"""How many sentences are held as pieces in one portion at most."""
+
+LEAST_AT_ONCE = 256
+"""How many sentences a portion has where a call has more: enough for batches of like length."""
 
 PORTIONS_AT_ONCE = 3
 """How many portions are under way together: one each in tokenising, forward pass and decoding."""
@@ -114,9 +117,8 @@ class BertAnnotator:
         """
         if isinstance(self._encoder, CudaEncoder) and os.getpid() != self._process:
             raise AnnotatorError(f"{self._info.name} was loaded onto a GPU before a fork: load it in the child process")
-        portions = [
-            sentences[start : start + SENTENCES_AT_ONCE] for start in range(0, len(sentences), SENTENCES_AT_ONCE)
-        ]
+        size = min(SENTENCES_AT_ONCE, max(LEAST_AT_ONCE, -(-len(sentences) // PORTIONS_AT_ONCE)))
+        portions = [sentences[start : start + size] for start in range(0, len(sentences), size)]
         with self._forward.started() as run:
             if len(portions) < 2:
                 return [result for portion in portions for result in self._annotate_portion(portion, run)]

@@ -140,10 +140,15 @@ static VNNI void quantise_row(const float *row, int64_t inputs, Quantised *to, i
     uint8_t *const values = to->values + index * inputs;
     for (int64_t at = 0; at < inputs; at += 16) {
         const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at), inverse));
-        const __m512i shifted = _mm512_max_epi32(_mm512_add_epi32(rounded, zeros), _mm512_setzero_si512());
-        _mm_storeu_si128((__m128i *)(values + at), _mm512_cvtusepi32_epi8(shifted));
+        _mm_storeu_si128((__m128i *)(values + at), _mm512_cvtusepi32_epi8(_mm512_add_epi32(rounded, zeros)));
     }
+    /* What is negative by now was kept out. */
     for (int outlier = 0; outlier < kept; outlier++) values[to->places[index][outlier]] = (uint8_t)zero;
+}
+
+/* Sixteen bytes as fp32. */
+INLINE __m512 wide_ps(const int8_t *bytes) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)bytes)));
 }
 
 /* Make 64 sums of a row into outputs: the row's zero point, what was kept out, scales and the bias. */
@@ -151,23 +156,24 @@ static VNNI void finish(const Linear *by, const Quantised *from, int64_t row, in
                         float *to) {
     const __m512 scale = _mm512_set1_ps(from->scales[row]);
     const __m512 shift = _mm512_set1_ps(from->scales[row] * (float)from->zeros[row]);
-    __m512 outliers[OUTLIERS];
-    const int8_t *columns[OUTLIERS];
-    const int kept = from->counts[row];
-    for (int outlier = 0; outlier < kept; outlier++) {
-        outliers[outlier] = _mm512_set1_ps(from->outliers[row][outlier]);
-        columns[outlier] = by->columns + from->places[row][outlier] * by->outputs;
+    const float *const of = by->sums + first, *const scales = by->scales + first, *const bias = by->bias + first;
+    float *const here = to + row * by->outputs + first;
+    __m512 a = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scale);
+    __m512 b = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 16)), scale);
+    __m512 c = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 32)), scale);
+    __m512 d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 48)), scale);
+    a = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of), a), b = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 16), b);
+    c = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 32), c), d = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 48), d);
+    for (int outlier = 0; outlier < from->counts[row]; outlier++) {
+        const __m512 x = _mm512_set1_ps(from->outliers[row][outlier]);
+        const int8_t *const column = by->columns + from->places[row][outlier] * by->outputs + first;
+        a = _mm512_fmadd_ps(x, wide_ps(column), a), b = _mm512_fmadd_ps(x, wide_ps(column + 16), b);
+        c = _mm512_fmadd_ps(x, wide_ps(column + 32), c), d = _mm512_fmadd_ps(x, wide_ps(column + 48), d);
     }
-    for (int64_t at = first; at < first + 64; at += 16, sums += 16) {
-        __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scale);
-        y = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(by->sums + at), y);
-        for (int outlier = 0; outlier < kept; outlier++) {
-            const __m128i bytes = _mm_loadu_si128((const __m128i *)(columns[outlier] + at));
-            y = _mm512_fmadd_ps(outliers[outlier], _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), y);
-        }
-        y = _mm512_fmadd_ps(y, _mm512_loadu_ps(by->scales + at), _mm512_loadu_ps(by->bias + at));
-        _mm512_storeu_ps(to + row * by->outputs + at, y);
-    }
+    _mm512_storeu_ps(here, _mm512_fmadd_ps(a, _mm512_loadu_ps(scales), _mm512_loadu_ps(bias)));
+    _mm512_storeu_ps(here + 16, _mm512_fmadd_ps(b, _mm512_loadu_ps(scales + 16), _mm512_loadu_ps(bias + 16)));
+    _mm512_storeu_ps(here + 32, _mm512_fmadd_ps(c, _mm512_loadu_ps(scales + 32), _mm512_loadu_ps(bias + 32)));
+    _mm512_storeu_ps(here + 48, _mm512_fmadd_ps(d, _mm512_loadu_ps(scales + 48), _mm512_loadu_ps(bias + 48)));
 }
 
 /* Multiply ``count`` rows of a tile, up to BLOCK, with 64 outputs. The sums stand in 24 registers, by name, and leave them

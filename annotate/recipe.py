@@ -102,6 +102,9 @@ class RefinementRecipe(FitRecipe):
     gold: float = Field(default=0.5, ge=0, description="weight of the corpora's own tags beside these")
     texts: tuple[str, ...] = Field(default=(), description="text files below the corpora's folder; * is a wildcard")
     sentences: int = Field(ge=0, description="how many sentences of the plain texts are taken, chosen by the seed")
+    kept: float = Field(
+        default=0.0, ge=0, le=1, description="weight of the base's own weights in what is written: the two are averaged"
+    )
 
 
 class Recipe(FitRecipe):

@@ -310,7 +310,10 @@ class _Run:
         )
         torch.set_num_threads(self._threads)  # teachers compute in threads of their own, one core each
         teaching = Teaching(probabilities=probabilities, gold=recipe.gold)
-        return model, self._fit(model, packed, recipe, seeds, "refinement", teaching)
+        losses = self._fit(model, packed, recipe, seeds, "refinement", teaching)
+        learnt = {name: tensor.cpu() for name, tensor in model.weights().items()}
+        model.load({name: torch.lerp(tensor, self._weights[name], recipe.kept) for name, tensor in learnt.items()})
+        return model, losses
 
     def save(self, model: Tagger, out: Path, card: str, version: str) -> None:
         """Write what has been trained: one folder, or one for each head."""

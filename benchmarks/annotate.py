@@ -65,8 +65,8 @@ class Plan:
 
 CPU = Plan(
     runs=5,
-    pipeline={"compact": 256, "bert-base": 64},
-    ours={"compact": 256, "bert-base": 64},
+    pipeline={"compact": 1024, "bert-base": 64},
+    ours={"compact": 1024, "bert-base": 64},
     compared={"compact": 1000, "bert-base": 64},
 )
 GPU = Plan(

@@ -102,7 +102,7 @@ class Ours:
             "dtype": str(_number_format(encoder)),
             "lanes": encoder.lanes,
             "batch_rows": self._annotator._forward._most_rows,
-            "attention": getattr(encoder, "attention", "scaled_dot_product_attention by length"),
+            "attention": getattr(encoder, "attention", "by length"),
         }
 
     def stages(self, sentences: Sequence[str]) -> dict[str, float]:
@@ -126,7 +126,7 @@ class Ours:
         The logits are computed once and then given back at once. The tokenizer works outside Python, in threads of its own;
         what is left is Python and numpy, of which one interpreter does no more than one thing at a time.
         """
-        from annotate.engine import SENTENCES_AT_ONCE
+        from annotate.engine import LEAST_AT_ONCE
 
         annotator = self._annotator
         encoder, tokenizer, spent = annotator._encoder, annotator._tokenizer, defaultdict(float)
@@ -138,8 +138,8 @@ class Ours:
             for _ in range(1 + repetitions):
                 spent.clear()
                 began = time.perf_counter()
-                for start in range(0, len(sentences), SENTENCES_AT_ONCE):
-                    annotator.annotate(sentences[start : start + SENTENCES_AT_ONCE])
+                for start in range(0, len(sentences), LEAST_AT_ONCE):
+                    annotator.annotate(sentences[start : start + LEAST_AT_ONCE])
                 found.append((time.perf_counter() - began, spent["encode_batch"]))
         finally:
             annotator._tokenizer = tokenizer

@@ -18,6 +18,7 @@ from annotate.registry import load_annotator
 from annotate.teachers import Teacher, mix_teachers
 from annotate.train import TrainingStep, train
 from annotate.trainable import TrainableTagger
+from annotate.weights import load_weights
 from annotate.words import MarkedWords
 from comention.errors import AnnotatorError
 from comention.settings import AnnotateSettings
@@ -126,6 +127,22 @@ def test_without_a_share_a_refinement_keeps_what_the_model_says(
         teachers={"both": teacher},
     )
     assert labels(tmp_path, settings, SENTENCE) == {"aspirin": "Drug", "rash": "Condition"}
+
+
+def test_what_is_written_is_the_mean_of_the_weights_before_and_after(
+    student: Path, teacher: Path, corpora: Path, tmp_path: Path
+):
+    weights = {}
+    for kept in (0.0, 0.25, 1.0):
+        out = tmp_path / str(kept)
+        recipe = refinement(epochs=1, kept=kept)
+        train(recipe, base=student, corpora=corpora, out=out, splitter=Whole(), teachers={"both": teacher})
+        weights[kept] = load_weights(out)
+    name = "bert.encoder.layer.0.output.LayerNorm.weight"  # stored in fp32
+    before = load_weights(student)[name]
+    torch.testing.assert_close(weights[1.0][name], before)
+    assert not torch.allclose(weights[0.0][name], before)
+    torch.testing.assert_close(weights[0.25][name], 0.25 * before + 0.75 * weights[0.0][name])
 
 
 def mixed(folder: Path, texts: list[str], share: float = 0.5, head: str = "") -> torch.Tensor:
