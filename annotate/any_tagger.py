@@ -55,10 +55,11 @@ class AnyTagger(nn.Module):
         self._names = tuple(heads)
         width = self.model.classifier.in_features
         generator = torch.Generator().manual_seed(seed)
-        self.heads = nn.ModuleList(nn.Linear(width, tags) for tags in heads.values())
-        for head in self.heads:
-            nn.init.normal_(head.weight, std=0.02, generator=generator)  # type: ignore[arg-type]
-            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+        fresh = [nn.Linear(width, tags) for tags in heads.values()]
+        for head in fresh:
+            nn.init.normal_(head.weight, std=0.02, generator=generator)
+            nn.init.zeros_(head.bias)
+        self.heads = nn.ModuleList(fresh)
         # With nothing in its place, the model gives what the classifier would get, its dropout included.
         self.model.classifier = nn.Identity()
         words = self.model.get_input_embeddings()

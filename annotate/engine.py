@@ -129,19 +129,17 @@ class BertAnnotator:
     def word_logits(self, sentences: Sequence[str]) -> list[WordLogits]:
         """Say of a batch what the heads that decide give to each word: positional, one result for each sentence.
 
-        A sentence that cannot be annotated has no words.
+        The batch is one portion; SENTENCES_AT_ONCE is a good size. A sentence that cannot be annotated has no words.
         """
-        found: list[WordLogits] = []
         with self._forward.started() as run:
-            for start in range(0, len(sentences), SENTENCES_AT_ONCE):
-                portion = sentences[start : start + SENTENCES_AT_ONCE]
-                tokens, logits, failures = self._encode(portion, run)
-                words = np.concatenate([[0], np.cumsum(tokens.starts)])[tokens.bounds]
-                for index, (sentence, encoding) in enumerate(zip(portion, tokens.encodings, strict=True)):
-                    starts = tokens.starts[tokens.bounds[index] : tokens.bounds[index + 1]]
-                    places = word_places(sentence, encoding, starts)
-                    rows = logits[words[index] : words[index + 1]]
-                    found.append(_NO_WORDS if index in failures else WordLogits(places=places, logits=rows))
+            tokens, logits, failures = self._encode(sentences, run)
+        words = np.concatenate([[0], np.cumsum(tokens.starts)])[tokens.bounds]
+        found = []
+        for index, (sentence, encoding) in enumerate(zip(sentences, tokens.encodings, strict=True)):
+            starts = tokens.starts[tokens.bounds[index] : tokens.bounds[index + 1]]
+            places = word_places(sentence, encoding, starts)
+            rows = logits[words[index] : words[index + 1]]
+            found.append(_NO_WORDS if index in failures else WordLogits(places=places, logits=rows))
         return found
 
     def _annotate_portion(self, sentences: Sequence[str], run: Run) -> list[SentenceAnnotation]:

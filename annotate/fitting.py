@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 _LENGTHS = (16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512)
 """Padded lengths on a GPU: each is recorded apart, so they are few."""
 _REPORTED_EVERY = 50
-_SENTENCES_TAGGED_AT_ONCE = {"cuda": 1024, "cpu": 64}
-"""What a GPU is filled with; on a processor, what its cache holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +277,8 @@ def tag_probabilities(model: Tagger, examples: PackedExamples, device: torch.dev
     pieces = torch.from_numpy(examples.pieces).to(device)
     found = torch.zeros(len(pieces), sum(model.tag_counts), dtype=torch.float16, device=device)
     model.to(device).eval()
-    for batch in torch.argsort(sizes, stable=True).split(_SENTENCES_TAGGED_AT_ONCE.get(device.type, 64)):  # type: ignore[no-untyped-call]
+    at_once = 1024 if device.type == "cuda" else 64  # what fills a GPU; what a processor's cache holds
+    for batch in torch.argsort(sizes, stable=True).split(at_once):  # type: ignore[no-untyped-call]
         reach = torch.arange(int(sizes[batch].max()), device=device)
         present = reach < sizes[batch][:, None]
         tagged = (reach >= 1) & (reach < sizes[batch][:, None] - 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,16 +120,6 @@ class _Weights:
         return _Norm(self._place(affine.weight.float()), self._place(affine.bias.float()), epsilon)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    query_key_value: _Linear
-    attention_output: _Linear
-    attention_norm: _Norm
-    intermediate: _Linear
-    output: _Linear
-    output_norm: _Norm
-
-
 class Int8Encoder:
     """An encoder and some of its heads, ready for inference. Its weights are only read: threads may share it.
 
@@ -159,13 +148,16 @@ class Int8Encoder:
         self._embedding_norm = tensors.embedding_norm
         self._weights = _Weights()
         self._layers = [
-            _Layer(
-                query_key_value=self._weights.linear(layer.query_key_value),
-                attention_output=self._weights.linear(layer.attention_output),
-                attention_norm=self._weights.norm(layer.attention_norm, shape.norm_eps),
-                intermediate=self._weights.linear(layer.intermediate),
-                output=self._weights.linear(layer.output),
-                output_norm=self._weights.norm(layer.output_norm, shape.norm_eps),
+            # In the order of the arguments of int8_attend and int8_feed.
+            (
+                self._weights.linear(layer.query_key_value),
+                (
+                    self._weights.linear(layer.attention_output),
+                    self._weights.norm(layer.attention_norm, shape.norm_eps),
+                    self._weights.linear(layer.intermediate),
+                    self._weights.linear(layer.output),
+                    self._weights.norm(layer.output_norm, shape.norm_eps),
+                ),
             )
             for layer in tensors.layers
         ]
@@ -196,9 +188,9 @@ class Int8Encoder:
         # Taken once: memory that is given back after each layer is new each time, page for page.
         mixed, needed = embedded, self._library.int8_memory(shape.hidden, shape.intermediate, int(lengths.max()))
         memory = torch.empty(needed, dtype=torch.uint8)
-        for layer in self._layers:
+        for number, (query_key_value, rest) in enumerate(self._layers, 1):
             self._library.int8_attend(
-                ctypes.byref(layer.query_key_value),
+                ctypes.byref(query_key_value),
                 hidden.data_ptr(),
                 lengths.ctypes.data,
                 len(lengths),
@@ -206,15 +198,11 @@ class Int8Encoder:
                 memory.data_ptr(),
                 mixed.data_ptr(),
             )
-            if layer is self._layers[-1]:
+            if number == len(self._layers):
                 wanted = torch.from_numpy(batch.wanted)
                 hidden, mixed = hidden[wanted], mixed[wanted]
             self._library.int8_feed(
-                ctypes.byref(layer.attention_output),
-                ctypes.byref(layer.attention_norm),
-                ctypes.byref(layer.intermediate),
-                ctypes.byref(layer.output),
-                ctypes.byref(layer.output_norm),
+                *map(ctypes.byref, rest),
                 mixed.data_ptr(),
                 len(hidden),
                 memory.data_ptr(),

@@ -169,7 +169,8 @@ def fitted(base: Path, sentences: list[AnnotatedSentence], **changes: float) -> 
     words = open_words(base)
     packed = pack_examples(build_examples(words, sentences, head, ("Drug", "Condition"), 64), [head])
     before, after = (AnyTagger(base, {"both": len(TAGS)}, 0.0, 5) for _ in range(2))
-    plan = FitRecipe(epochs=1, batch_sentences=64, warmup=0.0, learning_rate=1e-3, **changes)  # type: ignore[arg-type]
+    table = {"epochs": 1, "batch_sentences": 64, "warmup": 0.0, "learning_rate": 1e-3}
+    plan = FitRecipe.model_validate({**table, **changes})
     fit(after, packed, plan, seeds=[5], device=torch.device("cpu"), stage="", on_step=lambda _: None)
     return before, after
 

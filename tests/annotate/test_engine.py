@@ -210,8 +210,20 @@ def test_a_sentence_that_torch_refuses_fails_alone(lexicon: BertAnnotator, monke
 def test_a_long_call_is_worked_off_in_portions(lexicon: BertAnnotator, monkeypatch: pytest.MonkeyPatch):
     sentences = ["aspirin", "of", "", "rash", "valproic acid", "rash rash"] * 3
     expected = lexicon.annotate(sentences)
+    sizes: list[int] = []
+    encode = BertAnnotator._encode
+
+    def watch(self, portion, run):
+        sizes.append(len(portion))
+        return encode(self, portion, run)
+
+    monkeypatch.setattr(BertAnnotator, "_encode", watch)
+    monkeypatch.setattr(engine, "LEAST_AT_ONCE", 4)
+    assert lexicon.annotate(sentences) == expected
+    assert sizes == [6, 6, 6]  # a third each, so that one is tokenised while another is in its forward pass
     monkeypatch.setattr(engine, "SENTENCES_AT_ONCE", 4)
     assert lexicon.annotate(sentences) == expected
+    assert max(sizes[3:]) == 4
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
