@@ -11,7 +11,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from annotate.bert import Affine, bert_tensors
+from annotate.bert import Affine, BertTensors, bert_tensors
 
 if TYPE_CHECKING:
     from annotate.folder import BertShape, Head, ModelFolder
@@ -36,6 +36,12 @@ _LANES = 16
 TILE = 48
 """Rows that the functions work on together. Fewer cost no more a row, but their share of a call."""
 
+LARGE_COLUMNS = 4
+"""How many columns are kept out of the quantisation of what a norm gives: the largest are the same in every row."""
+
+_TRIAL = (8, 32)
+"""Windows and their pieces, by which the largest columns are found. Which pieces matters little: they are drawn."""
+
 BATCH_ROWS = 12 * TILE
 """How many pieces one forward pass takes together where the setting leaves it open. Twice as many are hardly faster."""
 
@@ -49,6 +55,10 @@ class _Linear(ctypes.Structure):
         ("sums", ctypes.c_void_p),
         ("scales", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
+        ("named", ctypes.c_int64),
+        ("names", ctypes.c_void_p),
+        ("rest", ctypes.c_void_p),
+        ("wide", ctypes.c_void_p),
     )
 
 
@@ -99,8 +109,11 @@ class _Weights:
         self._kept.append(tensor.contiguous())
         return self._kept[-1].data_ptr()
 
-    def linear(self, affine: Affine) -> _Linear:
-        """Quantise a linear layer, symmetric, with one scale for each output: what is stored so comes out as it was."""
+    def linear(self, affine: Affine, large: Tensor | None = None) -> _Linear:
+        """Quantise a linear layer, symmetric, with one scale for each output: what is stored so comes out as it was.
+
+        ``large`` are the numbers of the inputs that are kept out of every row; None: the largest values of each row.
+        """
         weight = affine.weight.float()
         outputs, inputs = weight.shape
         scales = weight.abs().amax(dim=1).clamp_min(1e-12) / 127
@@ -114,10 +127,57 @@ class _Weights:
             self._place(whole.sum(dim=1, dtype=torch.int32).float()),
             self._place(scales),
             self._place(affine.bias.float()),
+            *((0, None, None, None) if large is None else self._named(weight / scales[:, None], large)),
+        )
+
+    def _named(self, scaled: Tensor, large: Tensor) -> tuple[int, int, int, int]:
+        """Keep columns apart: their weights, in steps of each output's scale, are not rounded."""
+        rest = np.ones(scaled.shape[1], dtype=np.bool_)
+        rest[large.numpy()] = False
+        bits = np.packbits(rest, bitorder="little").view(np.uint16)
+        return (
+            len(large),
+            self._place(large.to(torch.int32)),
+            self._place(torch.from_numpy(bits)),
+            self._place(scaled[:, large].T),
         )
 
     def norm(self, affine: Affine, epsilon: float) -> _Norm:
         return _Norm(self._place(affine.weight.float()), self._place(affine.bias.float()), epsilon)
+
+
+class LargeColumns(NamedTuple):
+    """The columns with the largest values, of what goes into a layer and of what attention and its norm make of it."""
+
+    hidden: Tensor
+    attended: Tensor
+
+
+@torch.inference_mode()
+def large_columns(tensors: BertTensors, shape: BertShape) -> list[LargeColumns]:
+    """Return the large columns of each layer, found in fp32 with pieces drawn at random, always the same ones."""
+    windows, length = _TRIAL
+    length = min(length, shape.positions)
+    pieces = torch.from_numpy(np.random.default_rng(0).integers(shape.vocabulary, size=(windows, length)))
+
+    def norm(rows: Tensor, affine: Affine) -> Tensor:
+        return functional.layer_norm(rows, (shape.hidden,), *affine, shape.norm_eps)
+
+    def largest(rows: Tensor) -> Tensor:
+        return rows.abs().amax((0, 1)).topk(LARGE_COLUMNS).indices
+
+    hidden = norm(tensors.words[pieces] + tensors.positions[:length], tensors.embedding_norm)
+    found = []
+    for layer in tensors.layers:
+        parts = functional.linear(hidden, *layer.query_key_value).view(windows, length, 3, shape.attention_heads, -1)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        mixed = mixed.transpose(1, 2).reshape(hidden.shape)
+        attended = norm(hidden + functional.linear(mixed, *layer.attention_output), layer.attention_norm)
+        found.append(LargeColumns(largest(hidden), largest(attended)))
+        raised = functional.gelu(functional.linear(attended, *layer.intermediate))
+        hidden = norm(attended + functional.linear(raised, *layer.output), layer.output_norm)
+    return found
 
 
 class Int8Encoder:
@@ -150,16 +210,16 @@ class Int8Encoder:
         self._layers = [
             # In the order of the arguments of int8_attend and int8_feed.
             (
-                self._weights.linear(layer.query_key_value),
+                self._weights.linear(layer.query_key_value, large.hidden),
                 (
                     self._weights.linear(layer.attention_output),
                     self._weights.norm(layer.attention_norm, shape.norm_eps),
-                    self._weights.linear(layer.intermediate),
+                    self._weights.linear(layer.intermediate, large.attended),
                     self._weights.linear(layer.output),
                     self._weights.norm(layer.output_norm, shape.norm_eps),
                 ),
             )
-            for layer in tensors.layers
+            for layer, large in zip(tensors.layers, large_columns(tensors, shape), strict=True)
         ]
         self._tags = len(tensors.head.weight)
         missing = -self._tags % _LANES
@@ -183,7 +243,8 @@ class Int8Encoder:
         lengths = np.ascontiguousarray(batch.lengths, dtype=np.int64)
         firsts = np.cumsum(lengths) - lengths
         positions = torch.from_numpy(np.arange(len(batch.pieces)) - np.repeat(firsts, lengths))
-        embedded = self._words[torch.from_numpy(batch.pieces)] + self._positions[positions]
+        embedded = functional.embedding(torch.from_numpy(batch.pieces), self._words)
+        embedded += functional.embedding(positions, self._positions)
         hidden = functional.layer_norm(embedded, (shape.hidden,), *self._embedding_norm, shape.norm_eps)
         # Taken once: memory that is given back after each layer is new each time, page for page.
         mixed, needed = embedded, self._library.int8_memory(shape.hidden, shape.intermediate, int(lengths.max()))

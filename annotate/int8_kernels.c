@@ -2,7 +2,8 @@
 
    A product takes its weight as int8 with one scale for each output, and its input quantised row by row to eight bits with
    a scale and a zero point of the row's own. The largest values of a row, which would coarsen that scale for all the
-   others, are taken out before and added to the result exactly. Sums of integers do not depend on their order, and
+   others, are taken out before and added to the result exactly: in the same columns of every row where a weight names
+   them, else wherever they are. Sums of integers do not depend on their order, and
    everything else works row by row or window by window, so a window gives the same bits in any company.
 
    All functions work on the caller's memory, hold no state and may run in any number of threads. */
@@ -23,6 +24,10 @@ typedef struct {
     const float *sums;     /* [outputs]: of each output's weights */
     const float *scales;   /* [outputs] */
     const float *bias;     /* [outputs] */
+    int64_t named;         /* how many columns are taken out of every row, up to OUTLIERS; 0: the largest values */
+    const int32_t *names;  /* [named]: these columns */
+    const uint16_t *rest;  /* [inputs / 16]: a bit for each column that is not one of them */
+    const float *wide;     /* [named, outputs]: the weights of these columns, not rounded */
 } Linear;
 
 typedef struct {
@@ -108,12 +113,28 @@ INLINE __m512 large_size(const float *row, int64_t inputs) {
     return size;
 }
 
-/* Keep the largest values of a row out, up to OUTLIERS, and quantise the rest. */
-static VNNI void quantise_row(const float *row, int64_t inputs, Quantised *to, int64_t index) {
-    const __m512 large = large_size(row, inputs);
+/* Keep the named columns of a row out; the least and the largest of its other values, and zero, are the result. */
+INLINE void keep_named(const float *row, const Linear *by, Quantised *to, int64_t index, float *low, float *high) {
+    __m512 lows = _mm512_setzero_ps(), highs = lows;
+    for (int64_t at = 0; at < by->inputs; at += 16) {
+        const __m512 x = _mm512_maskz_loadu_ps(by->rest[at / 16], row + at);
+        lows = _mm512_min_ps(lows, x);
+        highs = _mm512_max_ps(highs, x);
+    }
+    for (int64_t name = 0; name < by->named; name++) {
+        to->places[index][name] = by->names[name];
+        to->outliers[index][name] = row[by->names[name]];
+    }
+    to->counts[index] = (int)by->named;
+    *low = _mm512_reduce_min_ps(lows), *high = _mm512_reduce_max_ps(highs);
+}
+
+/* The same for the largest values of the row, up to OUTLIERS. */
+INLINE void keep_largest(const float *row, const Linear *by, Quantised *to, int64_t index, float *low, float *high) {
+    const __m512 large = large_size(row, by->inputs);
     __m512 lows = _mm512_setzero_ps(), highs = lows;
     int kept = 0;
-    for (int64_t at = 0; at < inputs; at += 16) {
+    for (int64_t at = 0; at < by->inputs; at += 16) {
         __m512 x = _mm512_loadu_ps(row + at);
         unsigned out = _mm512_cmp_ps_mask(_mm512_abs_ps(x), large, _CMP_GE_OQ);
         if (out) {
@@ -129,21 +150,31 @@ static VNNI void quantise_row(const float *row, int64_t inputs, Quantised *to, i
         lows = _mm512_min_ps(lows, x);
         highs = _mm512_max_ps(highs, x);
     }
-    const float low = _mm512_reduce_min_ps(lows), high = _mm512_reduce_max_ps(highs);
+    to->counts[index] = kept;
+    *low = _mm512_reduce_min_ps(lows), *high = _mm512_reduce_max_ps(highs);
+}
+
+/* Quantise a row, the input of ``by``, but for what is kept out. */
+static VNNI void quantise_row(const float *row, const Linear *by, Quantised *to, int64_t index) {
+    float low, high;
+    if (by->named)
+        keep_named(row, by, to, index, &low, &high);
+    else
+        keep_largest(row, by, to, index, &low, &high);
+    const int64_t inputs = by->inputs;
     const float scale = high - low > 1e-9f ? (high - low) / 255.0f : 1e-9f;
     const __m512 inverse = _mm512_set1_ps(1.0f / scale);
     const __m512i zeros = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_set1_ps(-low), inverse));
     const int32_t zero = _mm_cvtsi128_si32(_mm512_castsi512_si128(zeros));
     to->scales[index] = scale;
     to->zeros[index] = zero;
-    to->counts[index] = kept;
     uint8_t *const values = to->values + index * inputs;
     for (int64_t at = 0; at < inputs; at += 16) {
         const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at), inverse));
         _mm_storeu_si128((__m128i *)(values + at), _mm512_cvtusepi32_epi8(_mm512_add_epi32(rounded, zeros)));
     }
     /* What is negative by now was kept out. */
-    for (int outlier = 0; outlier < kept; outlier++) values[to->places[index][outlier]] = (uint8_t)zero;
+    for (int outlier = 0; outlier < to->counts[index]; outlier++) values[to->places[index][outlier]] = (uint8_t)zero;
 }
 
 /* Sixteen bytes as fp32. */
@@ -164,7 +195,13 @@ static VNNI void finish(const Linear *by, const Quantised *from, int64_t row, in
     __m512 d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 48)), scale);
     a = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of), a), b = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 16), b);
     c = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 32), c), d = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 48), d);
-    for (int outlier = 0; outlier < from->counts[row]; outlier++) {
+    for (int64_t name = 0; name < by->named; name++) {
+        const __m512 x = _mm512_set1_ps(from->outliers[row][name]);
+        const float *const column = by->wide + name * by->outputs + first;
+        a = _mm512_fmadd_ps(x, _mm512_loadu_ps(column), a), b = _mm512_fmadd_ps(x, _mm512_loadu_ps(column + 16), b);
+        c = _mm512_fmadd_ps(x, _mm512_loadu_ps(column + 32), c), d = _mm512_fmadd_ps(x, _mm512_loadu_ps(column + 48), d);
+    }
+    for (int outlier = (int)by->named; outlier < from->counts[row]; outlier++) {
         const __m512 x = _mm512_set1_ps(from->outliers[row][outlier]);
         const int8_t *const column = by->columns + from->places[row][outlier] * by->outputs + first;
         a = _mm512_fmadd_ps(x, wide_ps(column), a), b = _mm512_fmadd_ps(x, wide_ps(column + 16), b);
@@ -227,8 +264,8 @@ static VNNI void multiply(const Linear *by, const Quantised *from, int64_t rows,
     }
 }
 
-static VNNI void quantise(const float *values, int64_t rows, int64_t inputs, Quantised *to) {
-    for (int64_t row = 0; row < rows; row++) quantise_row(values + row * inputs, inputs, to, row);
+static VNNI void quantise(const float *values, int64_t rows, const Linear *by, Quantised *to) {
+    for (int64_t row = 0; row < rows; row++) quantise_row(values + row * by->inputs, by, to, row);
 }
 
 /* Add ``residual`` to a row and normalise it. */
@@ -271,17 +308,43 @@ DEFINE_ACROSS(add)
 /* The lanes that are real where so many values are left. */
 INLINE __mmask16 real(int64_t left) { return left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)0xffff; }
 
+/* Write 16 columns of up to 16 rows, ``stride`` apart, as 16 rows that are ``padded`` apart. Rows that are missing are 0. */
+static VNNI void transpose(const float *from, int64_t rows, int64_t stride, float *to, int64_t padded) {
+    __m512 a[16], b[16];
+    for (int r = 0; r < 16; r++) a[r] = r < rows ? _mm512_loadu_ps(from + r * stride) : _mm512_setzero_ps();
+    for (int r = 0; r < 16; r += 2) {
+        b[r] = _mm512_unpacklo_ps(a[r], a[r + 1]);
+        b[r + 1] = _mm512_unpackhi_ps(a[r], a[r + 1]);
+    }
+    for (int r = 0; r < 16; r += 4) { /* a[r + c]: column c of each quarter, of rows r to r + 3 */
+        a[r] = _mm512_shuffle_ps(b[r], b[r + 2], 0x44);
+        a[r + 1] = _mm512_shuffle_ps(b[r], b[r + 2], 0xee);
+        a[r + 2] = _mm512_shuffle_ps(b[r + 1], b[r + 3], 0x44);
+        a[r + 3] = _mm512_shuffle_ps(b[r + 1], b[r + 3], 0xee);
+    }
+    for (int c = 0; c < 4; c++) { /* quarters 0 and 2, and 1 and 3, of eight rows each */
+        b[c] = _mm512_shuffle_f32x4(a[c], a[c + 4], 0x88);
+        b[c + 4] = _mm512_shuffle_f32x4(a[c], a[c + 4], 0xdd);
+        b[c + 8] = _mm512_shuffle_f32x4(a[c + 8], a[c + 12], 0x88);
+        b[c + 12] = _mm512_shuffle_f32x4(a[c + 8], a[c + 12], 0xdd);
+    }
+    for (int c = 0; c < 4; c++) {
+        _mm512_storeu_ps(to + c * padded, _mm512_shuffle_f32x4(b[c], b[c + 8], 0x88));
+        _mm512_storeu_ps(to + (c + 4) * padded, _mm512_shuffle_f32x4(b[c + 4], b[c + 12], 0x88));
+        _mm512_storeu_ps(to + (c + 8) * padded, _mm512_shuffle_f32x4(b[c], b[c + 8], 0xdd));
+        _mm512_storeu_ps(to + (c + 12) * padded, _mm512_shuffle_f32x4(b[c + 4], b[c + 12], 0xdd));
+    }
+}
+
 /* Mix the rows of one window under one head. ``query`` points to the head's part of the first row; rows are ``stride``
    apart, and key and value lie ``hidden`` and 2 * ``hidden`` behind. ``padded`` is the length rounded up to 16; ``keys``
    has [width, padded] places and ``scores`` [4, padded]. */
 static VNNI void attend_head(const float *query, int64_t length, int64_t stride, int64_t hidden, int64_t width,
                              int64_t padded, float *keys, float *scores, float *to) {
     const float *const key = query + hidden, *const value = query + 2 * hidden;
-    const __m512i steps = _mm512_mullo_epi32(
-        _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32((int32_t)padded));
-    for (int64_t row = 0; row < length; row++)
+    for (int64_t row = 0; row < length; row += 16)
         for (int64_t at = 0; at < width; at += 16)
-            _mm512_i32scatter_ps(keys + at * padded + row, steps, _mm512_loadu_ps(key + row * stride + at), 4);
+            transpose(key + row * stride + at, length - row, stride, keys + at * padded + row, padded);
     const __m512 scale = _mm512_set1_ps(1.0f / __builtin_sqrtf((float)width)), least = _mm512_set1_ps(-3e38f);
     for (int64_t first = 0; first < length; first += 4) {
         /* The last four rows may be fewer: the last one then stands for those that are missing. */
@@ -396,14 +459,13 @@ VNNI void int8_attend(const Linear *query_key_value, const float *hidden, const 
     quantised.values = take(&memory, TILE * width);
     float *const all = take(&memory, 4 * most * stride);
     float *const keys = take(&memory, 4 * each * pad(longest)), *const scores = take(&memory, 4 * 4 * pad(longest));
-    __builtin_memset(keys, 0, (size_t)(4 * each * pad(longest)));
     for (int64_t window = 0, start = 0; window < windows;) {
         /* As many windows as the cache holds, and one at least. */
         int64_t behind = window + 1, rows = lengths[window];
         while (behind < windows && rows + lengths[behind] <= most) rows += lengths[behind++];
         for (int64_t row = 0; row < rows; row += TILE) {
             const int64_t count = rows - row < TILE ? rows - row : TILE;
-            quantise(hidden + (start + row) * width, count, width, &quantised);
+            quantise(hidden + (start + row) * width, count, query_key_value, &quantised);
             multiply(query_key_value, &quantised, count, all + row * stride);
         }
         for (int64_t row = 0; window < behind; row += lengths[window], start += lengths[window], window++)
@@ -424,16 +486,16 @@ VNNI void int8_feed(const Linear *attention_output, const Norm *attention_norm, 
     float *const wide = take(&memory, 4 * TILE * most), *const attended = take(&memory, 4 * TILE * width);
     for (int64_t row = 0; row < rows; row += TILE) {
         const int64_t count = rows - row < TILE ? rows - row : TILE;
-        quantise(mixed + row * width, count, width, &quantised);
+        quantise(mixed + row * width, count, attention_output, &quantised);
         multiply(attention_output, &quantised, count, wide);
         for (int64_t r = 0; r < count; r++)
             add_and_normalise(wide + r * width, hidden + (row + r) * width, attention_norm, width,
                               attended + r * width);
-        quantise(attended, count, width, &quantised);
+        quantise(attended, count, intermediate, &quantised);
         multiply(intermediate, &quantised, count, wide);
         for (int64_t at = 0; at < count * raised; at += 16)
             _mm512_storeu_ps(wide + at, gelu_ps(_mm512_loadu_ps(wide + at)));
-        quantise(wide, count, raised, &quantised);
+        quantise(wide, count, output, &quantised);
         multiply(output, &quantised, count, wide);
         for (int64_t r = 0; r < count; r++)
             add_and_normalise(wide + r * width, attended + r * width, output_norm, width, hidden + (row + r) * width);

@@ -19,10 +19,11 @@ from torch.nn import functional
 
 from annotate import int8_encoder
 from annotate.bert import Affine, bert_tensors
+from annotate.close_calls import CloseCalls
 from annotate.encoder import PackedEncoder
 from annotate.engine import BertAnnotator
 from annotate.folder import BertShape, ModelFolder, open_folder
-from annotate.int8_encoder import LIBRARY, Int8Encoder
+from annotate.int8_encoder import LIBRARY, Int8Encoder, large_columns
 from annotate.loading import load_encoder
 from annotate.weights import load_weights
 from benchmarks.annotate_models import COMPACT
@@ -90,12 +91,19 @@ def test_the_kernels_are_compiled_where_there_is_a_compiler():
 # What is computed, in terms of torch.
 
 
-def quantised(rows: Tensor) -> Tensor:
-    """Round a row to 256 steps between its least and its largest value, the largest sizes kept apart: four as a rule."""
-    sizes = rows.abs()
-    every_64th = sizes.view(len(rows), -1, 64).amax(1)
-    kept = sizes >= every_64th.topk(4, dim=1).values[:, 3:]
-    kept &= kept.cumsum(1) <= 6
+def quantised(rows: Tensor, large: Tensor | None = None) -> Tensor:
+    """Round a row to 256 steps between its least and its largest value, but for some columns.
+
+    They are those that are named, or those of the largest sizes: four as a rule.
+    """
+    if large is None:
+        sizes = rows.abs()
+        every_64th = sizes.view(len(rows), -1, 64).amax(1)
+        kept = sizes >= every_64th.topk(4, dim=1).values[:, 3:]
+        kept &= kept.cumsum(1) <= 6
+    else:
+        kept = torch.zeros_like(rows, dtype=torch.bool)
+        kept[:, large] = True
     rest = rows.masked_fill(kept, 0.0)
     low, high = rest.amin(1, keepdim=True).clamp_max(0), rest.amax(1, keepdim=True).clamp_min(0)
     scale = ((high - low) / 255).clamp_min(1e-9)
@@ -104,8 +112,8 @@ def quantised(rows: Tensor) -> Tensor:
     return torch.where(kept, rows, rounded)
 
 
-def linear(rows: Tensor, affine: Affine, *, exact: bool) -> Tensor:
-    return functional.linear(rows if exact else quantised(rows), *affine)
+def linear(rows: Tensor, affine: Affine, large: Tensor | None = None, *, exact: bool) -> Tensor:
+    return functional.linear(rows if exact else quantised(rows, large), *affine)
 
 
 def expected_logits(
@@ -114,15 +122,17 @@ def expected_logits(
     """Encode windows one by one, in int8 or in fp32."""
     shape, tensors = folder.shape, bert_tensors(weights, folder.shape, folder.deciding_heads)
     heads, found = shape.attention_heads, []
+    columns = large_columns(tensors, shape)
     for window in windows:
         rows = tensors.words[torch.from_numpy(window)] + tensors.positions[: len(window)]
         rows = functional.layer_norm(rows, (shape.hidden,), *tensors.embedding_norm, shape.norm_eps)
-        for layer in tensors.layers:
-            parts = linear(rows, layer.query_key_value, exact=exact).view(len(window), 3, heads, -1).permute(1, 2, 0, 3)
+        for layer, large in zip(tensors.layers, columns, strict=True):
+            parts = linear(rows, layer.query_key_value, large.hidden, exact=exact).view(len(window), 3, heads, -1)
+            parts = parts.permute(1, 2, 0, 3)
             mixed = functional.scaled_dot_product_attention(*parts.unbind(0)).transpose(0, 1).reshape(rows.shape)
             rows = rows + linear(mixed, layer.attention_output, exact=exact)
             rows = functional.layer_norm(rows, (shape.hidden,), *layer.attention_norm, shape.norm_eps)
-            raised = functional.gelu(linear(rows, layer.intermediate, exact=exact))
+            raised = functional.gelu(linear(rows, layer.intermediate, large.attended, exact=exact))
             rows = rows + linear(raised, layer.output, exact=exact)
             rows = functional.layer_norm(rows, (shape.hidden,), *layer.output_norm, shape.norm_eps)
         found.append(functional.linear(rows, *tensors.head).numpy())
@@ -140,6 +150,14 @@ def test_logits_are_those_of_quantised_rows(folder: ModelFolder, encoder: Int8En
     far, near = (np.median(np.abs(got - other)) for other in (in_fp32, in_int8))
     assert near < far / 30
     assert np.abs(got - in_fp32).max() < 0.02 * np.abs(in_fp32).max()
+
+
+def test_the_columns_that_are_large_in_every_row_are_kept_apart(folder: ModelFolder):
+    tensors = bert_tensors(load_weights(folder.path), folder.shape, folder.deciding_heads)
+    for found in large_columns(tensors, folder.shape):
+        for columns in found:
+            assert len(set(columns.tolist())) == 4
+            assert {3, 17, 40} <= set(columns.tolist())
 
 
 @needs_int8
@@ -219,7 +237,9 @@ def test_what_is_stored_in_int8_runs_in_int8(folder: ModelFolder):
 
 
 @needs_int8
-def test_weights_that_are_stored_otherwise_run_in_int8_where_that_is_set(tmp_path: Path):
+def test_weights_that_are_stored_otherwise_run_in_int8_but_for_close_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     from transformers import BertConfig, BertForTokenClassification
 
     config = BertConfig(
@@ -228,8 +248,14 @@ def test_weights_that_are_stored_otherwise_run_in_int8_where_that_is_set(tmp_pat
     )  # fmt: skip
     BertForTokenClassification(config).save_pretrained(tmp_path)
     TOKENIZER.save(str(tmp_path / "tokenizer.json"))
-    assert isinstance(load(tmp_path, "auto"), PackedEncoder)
-    assert isinstance(load(tmp_path, "int8"), Int8Encoder)
+    for amx in (False, True):
+        monkeypatch.setattr("annotate.loading.has_amx", lambda amx=amx: amx)
+        both = load(tmp_path, "int8")
+        assert isinstance(both, CloseCalls)
+        assert isinstance(both.coarse, Int8Encoder)
+        assert isinstance(both.fine, PackedEncoder)
+        assert isinstance(load(tmp_path, "auto"), PackedEncoder if amx else CloseCalls)
+        assert isinstance(load(tmp_path, "bf16"), PackedEncoder)
 
 
 def test_without_the_kernels_it_runs_otherwise_and_int8_is_refused(folder: ModelFolder, without_library: None):
