@@ -25,7 +25,7 @@ from annotate.folder import Head, ModelFolder
 from annotate.windows import PackedWindows
 
 TILE = 256
-"""Rows of one matrix product. Larger tiles are hardly faster, smaller ones waste less on a single sentence."""
+"""Rows of one matrix product as a rule. Larger tiles are hardly faster, smaller ones waste less on a single sentence."""
 
 BATCH_ROWS = 4 * TILE
 """How many pieces one forward pass takes together where the setting leaves it open."""
@@ -38,9 +38,9 @@ class _Linear:
     computes the same with less speed.
     """
 
-    def __init__(self, affine: Affine, dtype: torch.dtype) -> None:
+    def __init__(self, affine: Affine, dtype: torch.dtype, tile: int) -> None:
         self.weight, self.bias = affine.to(dtype)
-        self.packed = _pack(self.weight)
+        self.packed = _pack(self.weight, tile)
 
     def __call__(self, rows: Tensor) -> Tensor:
         if self.packed is None:
@@ -63,11 +63,11 @@ class _Linear:
         return output
 
 
-def _pack(weight: Tensor) -> Tensor | None:
-    """Reorder a weight for products with ``TILE`` rows, or return None where this build of torch cannot."""
+def _pack(weight: Tensor, tile: int) -> Tensor | None:
+    """Reorder a weight for products with ``tile`` rows, or return None where this build of torch cannot."""
     try:
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, TILE)
-        rows = weight.new_zeros(TILE, weight.shape[1])
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, tile)
+        rows = weight.new_zeros(tile, weight.shape[1])
         torch.ops.mkldnn._linear_pointwise(rows, packed, None, "none", [], "")
     except (AttributeError, RuntimeError):
         return None
@@ -102,9 +102,6 @@ class _Layer:
 class PackedEncoder:
     """An encoder and some of its heads, ready for inference. Its weights are only read: threads may share it."""
 
-    tile = TILE
-    """Batches need not be larger than this; smaller ones cost as much."""
-
     def __init__(
         self,
         folder: ModelFolder,
@@ -113,11 +110,14 @@ class PackedEncoder:
         dtype: torch.dtype,
         *,
         threads: int = 1,
+        tile: int = TILE,
     ) -> None:
         """Pack the weights of a folder; ``dtype`` is that of the linears and of attention, bf16 or fp32.
 
-        ``threads`` is how many threads are meant to call it at the same time.
+        ``threads`` is how many threads are meant to call it at the same time, and ``tile`` how many rows a product has:
+        batches need not be larger, and smaller ones cost as much.
         """
+        self.tile = tile
         shape = folder.shape
         tensors = bert_tensors(weights, shape, heads)
         self._attention_heads = shape.attention_heads
@@ -131,16 +131,16 @@ class PackedEncoder:
         self._embedding_norm = norm(tensors.embedding_norm, torch.float32)
         self._layers = [
             _Layer(
-                query_key_value=_Linear(layer.query_key_value, dtype),
-                attention_output=_Linear(layer.attention_output, dtype),
+                query_key_value=_Linear(layer.query_key_value, dtype, tile),
+                attention_output=_Linear(layer.attention_output, dtype, tile),
                 attention_norm=norm(layer.attention_norm),
-                intermediate=_Linear(layer.intermediate, dtype),
-                output=_Linear(layer.output, dtype),
+                intermediate=_Linear(layer.intermediate, dtype, tile),
+                output=_Linear(layer.output, dtype, tile),
                 output_norm=norm(layer.output_norm),
             )
             for layer in tensors.layers
         ]
-        self._head = _Linear(tensors.head, torch.float32)
+        self._head = _Linear(tensors.head, torch.float32, tile)
         self.lanes = threads
         self.batch_rows = BATCH_ROWS
 
@@ -152,24 +152,29 @@ class PackedEncoder:
         attention on.
         """
         used = len(batch.pieces)
-        pieces = torch.zeros(_whole_tiles(used), dtype=torch.long)
+        pieces = torch.zeros(self._whole_tiles(used), dtype=torch.long)
         pieces[:used] = torch.from_numpy(batch.pieces)
         positions = torch.zeros_like(pieces)
         firsts = np.cumsum(batch.lengths) - batch.lengths
         positions[:used] = torch.from_numpy(np.arange(used) - np.repeat(firsts, batch.lengths))
         hidden = self._embedding_norm(self._words[pieces] + self._positions[positions]).to(self._dtype)
         lengths = batch.lengths.tolist()
-        tiles = torch.split(hidden, TILE)
+        tiles = torch.split(hidden, self.tile)
         for layer in self._layers:
             mixed = self._attend(torch.cat([layer.query_key_value(tile) for tile in tiles]), lengths)
             if layer is self._layers[-1]:
-                wanted = torch.zeros(_whole_tiles(len(batch.wanted)), dtype=torch.long)
+                wanted = torch.zeros(self._whole_tiles(len(batch.wanted)), dtype=torch.long)
                 wanted[: len(batch.wanted)] = torch.from_numpy(batch.wanted)
-                tiles, mixed = torch.split(torch.cat(tiles)[wanted], TILE), mixed[wanted]
-            tiles = tuple(layer.feed(tile, part) for tile, part in zip(tiles, torch.split(mixed, TILE), strict=True))
+                tiles, mixed = torch.split(torch.cat(tiles)[wanted], self.tile), mixed[wanted]
+            tiles = tuple(
+                layer.feed(tile, part) for tile, part in zip(tiles, torch.split(mixed, self.tile), strict=True)
+            )
         logits = torch.cat([self._head(tile.float()) for tile in tiles])[: len(batch.wanted)]
         result: NDArray[np.float32] = logits.numpy()
         return result
+
+    def _whole_tiles(self, rows: int) -> int:
+        return max(1, math.ceil(rows / self.tile)) * self.tile
 
     def _attend(self, query_key_value: Tensor, lengths: Sequence[int]) -> Tensor:
         """Mix the rows of every window: [rows, 3 * hidden] to [rows, hidden]."""
@@ -186,10 +191,6 @@ class PackedEncoder:
             attended = functional.scaled_dot_product_attention(query, key, value)
             mixed[start:stop] = attended.transpose(1, 2).reshape(stop - start, width)
         return mixed
-
-
-def _whole_tiles(rows: int) -> int:
-    return max(1, math.ceil(rows / TILE)) * TILE
 
 
 def _runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:

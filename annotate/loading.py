@@ -6,14 +6,18 @@ from typing import NamedTuple
 
 import torch
 
+from annotate.close_calls import CloseCalls
 from annotate.cuda_encoder import CudaEncoder
 from annotate.encoder import PackedEncoder
 from annotate.folder import ModelFolder, TaggerFolder, TransformersFolder
 from annotate.forward import Encoder
 from annotate.int8_encoder import Int8Encoder, int8_obstacle
-from annotate.precision import ComputeSettings, resolve_device, resolve_precision, usable_cores
+from annotate.precision import ComputeSettings, has_amx, resolve_device, resolve_precision, usable_cores
 from annotate.weights import are_stored_as_int8, load_weights
 from comention.errors import AnnotatorError
+
+CLOSE_TILE = 64
+"""Rows of one matrix product where close calls are decided anew: a few sentences at a time."""
 
 
 class Loaded(NamedTuple):
@@ -49,7 +53,7 @@ def load_encoder(folder: TaggerFolder, settings: ComputeSettings, pieces: int) -
 
 
 def _runs_in_int8(folder: TaggerFolder, precision: str, device: torch.device) -> bool:
-    """Tell whether an encoder runs in int8: where that is set, or where it can and its weights are stored so.
+    """Tell whether an encoder runs in int8: where that is set, or where it can and nothing faster is as exact.
 
     Raises:
         AnnotatorError: it is set and cannot be.
@@ -66,7 +70,7 @@ def _runs_in_int8(folder: TaggerFolder, precision: str, device: torch.device) ->
         raise AnnotatorError(
             f"{folder.path} cannot run in int8: {obstacle}; else set COMENTION_ANNOTATE__PRECISION to auto"
         )
-    return obstacle is None and (precision == "int8" or are_stored_as_int8(folder.path))
+    return obstacle is None and (precision == "int8" or are_stored_as_int8(folder.path) or not has_amx())
 
 
 def _load(folder: TaggerFolder, device: torch.device, dtype: torch.dtype, threads: int, pieces: int) -> Loaded:
@@ -85,7 +89,13 @@ def _load(folder: TaggerFolder, device: torch.device, dtype: torch.dtype, thread
 
 def _load_int8(folder: TaggerFolder, threads: int, pieces: int) -> Loaded:
     known, weights = _load_bert(folder, pieces)
-    return Loaded(Int8Encoder(known, weights, known.deciding_heads, threads=threads), known.max_pieces)
+    heads = known.deciding_heads
+    encoder: Encoder = Int8Encoder(known, weights, heads, threads=threads)
+    if not are_stored_as_int8(folder.path):  # rounding the weights costs about as many mentions as rounding the rows
+        dtype = resolve_precision("auto", torch.device("cpu"))
+        fine = PackedEncoder(known, weights, heads, dtype, threads=threads, tile=CLOSE_TILE)
+        encoder = CloseCalls(encoder, fine, [len(head.tags) for head in heads])
+    return Loaded(encoder, known.max_pieces)
 
 
 def _load_bert(folder: TaggerFolder, pieces: int) -> tuple[ModelFolder, dict[str, torch.Tensor]]:

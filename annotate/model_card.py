@@ -64,8 +64,11 @@ def stages(recipe: Recipe) -> str:
     said = []
     if recipe.refinement is not None:
         refined = recipe.refinement
+        weights = ", ".join(
+            [f"{refined.share:g}", *(f"{share:g} under `{head}`" for head, share in refined.shares.items())]
+        )
         return (
-            f"A finished model, fitted further to its own probabilities and, with a weight of {refined.share:g}, to those of "
+            f"A finished model, fitted further to its own probabilities and, with a weight of {weights}, to those of "
             f"larger models, on the corpora and on plain text: {fitted(refined)}.\n"
         )
     if recipe.lexicon is not None:

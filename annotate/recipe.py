@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -99,12 +99,19 @@ class RefinementRecipe(FitRecipe):
     share: float = Field(
         default=0.5, ge=0, le=1, description="weight of the teacher beside the model itself, under heads with a teacher"
     )
+    shares: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="the same by head, for heads where it is another"
+    )
     gold: float = Field(default=0.5, ge=0, description="weight of the corpora's own tags beside these")
     texts: tuple[str, ...] = Field(default=(), description="text files below the corpora's folder; * is a wildcard")
     sentences: int = Field(ge=0, description="how many sentences of the plain texts are taken, chosen by the seed")
     kept: float = Field(
         default=0.0, ge=0, le=1, description="weight of the base's own weights in what is written: the two are averaged"
     )
+
+    def share_of(self, head: str) -> float:
+        """Return the weight of the teacher under a head."""
+        return self.shares.get(head, self.share)
 
 
 class Recipe(FitRecipe):
@@ -151,6 +158,9 @@ class Recipe(FitRecipe):
                 raise ValueError(
                     f"'refinement' starts from a finished model and goes without {self.of_bert_alone[0]!r}"
                 )
+            for name in self.refinement.shares:
+                if name not in heads:
+                    raise ValueError(f"'refinement.shares' names {name!r}, but the heads are {', '.join(heads)}")
             if self.stored != "int8":
                 raise ValueError("'refinement' writes a folder of comention's: store it as int8")
         return self

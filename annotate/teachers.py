@@ -43,13 +43,16 @@ class _Computing:
 class Teacher:
     """A token-classification model of any kind that says what it gives to words under one head."""
 
-    def __init__(self, path: Path, head: Head) -> None:
+    def __init__(self, path: Path, head: Head, share: float) -> None:
         """Look at a model folder, ours or Hugging Face's; nothing is loaded before it is asked.
+
+        ``share`` is its weight beside what another model itself says.
 
         Raises:
             AnnotatorError: the folder cannot be used, or its tags are not those of the head.
         """
         self.head = head
+        self.share = share
         self._folder, tags = _open(path, head)
         self._order = [tags.index(tag) for tag in head.tags]
 
@@ -79,7 +82,6 @@ def mix_teachers(
     words: Words,
     heads: Sequence[Head],
     teachers: Sequence[Teacher],
-    share: float,
     device: str,
     threads: int | None,
     on_portion: Callable[[int, int], None],
@@ -87,9 +89,9 @@ def mix_teachers(
     """Give the first piece of each word, in place, what teachers say, beside what the model itself has said.
 
     ``probabilities`` are fp16 [pieces of the packed examples, tags of all heads]; under the head of a teacher they become
-    ``(1 - share) * own + share * teacher``. Asked is about the plain examples and those under a head that has a teacher, each
-    distinct sentence once; ``on_portion`` hears how many portions are done, and of how many. A sentence that is longer than
-    the window keeps the model's own, and so do words that the two tokenizers see differently.
+    ``(1 - share) * own + share * teacher``, by the teacher's share. Asked is about the plain examples and those under a
+    head that has a teacher, each distinct sentence once; ``on_portion`` hears how many portions are done, and of how many.
+    A sentence that is longer than the window keeps the model's own, and so do words that the two tokenizers see differently.
 
     Raises:
         AnnotatorError: a teacher cannot be loaded, or its device has failed.
@@ -117,7 +119,7 @@ def mix_teachers(
             if rows:
                 at = torch.from_numpy(np.concatenate(rows)).to(probabilities.device)
                 teaching = torch.from_numpy(np.concatenate(given)).to(probabilities.device)
-                mixed = (1 - share) * probabilities[at, tags].float() + share * teaching
+                mixed = torch.lerp(probabilities[at, tags].float(), teaching, teacher.share)
                 probabilities[at, tags] = mixed.to(probabilities.dtype)
             done += 1
             on_portion(done, portions)

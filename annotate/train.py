@@ -154,7 +154,7 @@ def _open_teachers(recipe: Recipe, heads: Sequence[Head], folders: Mapping[str, 
         raise AnnotatorError(
             f"a teacher is named for head {unknown[0]}, but the heads of the recipe {recipe.name} are {', '.join(by_name)}"
         )
-    return [Teacher(path, by_name[name]) for name, path in folders.items()]
+    return [Teacher(path, by_name[name], recipe.refinement.share_of(name)) for name, path in folders.items()]
 
 
 class _Run:
@@ -303,7 +303,6 @@ class _Run:
             words=self._words,
             heads=self.heads,
             teachers=teachers,
-            share=recipe.share,
             device=str(self._device),
             threads=self._threads,
             on_portion=lambda done, of: self._on_step(TrainingStep(stage="teachers", step=done, steps=of, loss=None)),

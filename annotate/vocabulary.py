@@ -20,9 +20,12 @@ _MARKUP = re.compile(r"<[^>]*>")
 _XML_TEXT = re.compile(r"<(ArticleTitle|AbstractText)\b[^>]*>(.*?)</\1>")
 
 
+_ADE_NEGATIVE = re.compile(r"\d+ NEG ")
+
+
 def text_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text file, gzipped or not; of PubMed XML the titles and abstracts, without markup and
-    entities.
+    entities, and of the lines of ADE's ``ADE-NEG.txt`` what stands behind the PMID.
 
     It only matters which words occur, so an element that spans lines may be missed.
     """
@@ -31,7 +34,8 @@ def text_lines(path: Path) -> Iterator[str]:
         if is_xml:
             yield from (html.unescape(_MARKUP.sub(" ", found[2])) for found in _XML_TEXT.finditer(line))
         else:
-            yield line
+            numbered = _ADE_NEGATIVE.match(line)
+            yield line[numbered.end() :] if numbered else line
 
 
 def prune_vocabulary(tokenizer: Tokenizer, texts: Iterable[str], least_count: int) -> tuple[Tokenizer, list[int]]:

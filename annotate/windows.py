@@ -62,6 +62,24 @@ class PackedWindows:
         middle = len(self) // 2
         return self._cut(0, middle), self._cut(middle, len(self))
 
+    @property
+    def owners(self) -> _Ints:
+        """The window of each wanted row."""
+        return np.searchsorted(np.cumsum(self.lengths), self.wanted, side="right")
+
+    def chosen(self, which: NDArray[np.bool_]) -> PackedWindows:
+        """Return some windows, in the same order; ``which`` says of each whether it is among them."""
+        rows = np.repeat(which, self.lengths)
+        wanted = rows[self.wanted]
+        place = np.cumsum(rows) - 1
+        return PackedWindows(
+            pieces=self.pieces[rows],
+            lengths=self.lengths[which],
+            sentences=self.sentences[which],
+            wanted=place[self.wanted[wanted]],
+            words=self.words[wanted],
+        )
+
     def _cut(self, first: int, last: int) -> PackedWindows:
         start = int(self.lengths[:first].sum())
         end = start + int(self.lengths[first:last].sum())

@@ -1,11 +1,12 @@
 """Measure annotation against ``transformers.pipeline`` on the same weights and the same sentences.
 
-    python -m benchmarks.annotate [--quick] [--json] [--device cuda] [--sentences FILE | --corpus FOLDER]
+    python -m benchmarks.annotate [--quick] [--json] [--device cuda] [--bert-base FOLDER] [--sentences FILE | --corpus FOLDER]
 
 Models: ``compact`` as it is bundled (the pipeline gets its encoder and the first deciding head as a Hugging Face folder), and
-one of BERT-base's shape with random weights. Both sides run in processes of their own, in turns, and a ratio comes from the
-medians of one such series. The pipeline's batch size is the best of four. Spans are compared with those of a plain fp32 padded
-forward pass of transformers under the same decoding: mentions that both find, as a share of those that either finds.
+one of BERT-base's shape: that of ``--bert-base``, a folder of Hugging Face, or one with random weights. Both sides run in
+processes of their own, in turns, and a ratio comes from the medians of one such series. The pipeline's batch size is the
+best of four. Spans are compared with those of a plain fp32 padded forward pass of transformers under the same decoding:
+mentions that both find, as a share of those that either finds.
 
 The sentences are those of the bundled sample, or of PubMed XML in ``--corpus``, or the lines of ``--sentences``; the last
 needs neither lxml nor a database. The exit status is 1 where a target is missed.
@@ -65,9 +66,9 @@ class Plan:
 
 CPU = Plan(
     runs=5,
-    pipeline={"compact": 1024, "bert-base": 64},
-    ours={"compact": 1024, "bert-base": 64},
-    compared={"compact": 1000, "bert-base": 64},
+    pipeline={"compact": 1024, "bert-base": 256},
+    ours={"compact": 1024, "bert-base": 256},
+    compared={"compact": 1000, "bert-base": 500},
 )
 GPU = Plan(
     runs=5,
@@ -95,7 +96,7 @@ def main() -> int:
     measured: dict[str, object] = {"sentences": len(sentences), "words": sum(len(s.split()) for s in sentences)}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="comention-bench-") as scratch:
-        folders = _export(Path(scratch), sentences, arguments.threads)
+        folders = _export(Path(scratch), sentences, arguments)
         for model in arguments.models:
             print(f"measuring {model} …", file=sys.stderr, flush=True)
             found = measure_model(model, folders[model], sentences, compute, plan, variants=arguments.variants)
@@ -131,6 +132,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="threads on the CPU, of both sides; unset: one a core")
     parser.add_argument("--sentences", type=Path, metavar="FILE", help="a text file, one sentence a line")
     parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="a folder of PubMed XML")
+    parser.add_argument("--bert-base", type=Path, metavar="FOLDER", help="a trained model of BERT-base's shape")
     parser.add_argument("--models", nargs="+", default=list(RATIO_TARGETS), choices=list(RATIO_TARGETS))
     parser.add_argument("--variants", action="store_true", help="also compare the ways to run on a GPU")
     parser.add_argument("--skip-first", action="store_true", help="leave out the start of a process")
@@ -155,14 +157,17 @@ def _uses_gpu(device: str) -> bool:
     return resolve_device(device).type == "cuda"
 
 
-def _export(scratch: Path, sentences: Sequence[str], threads: int | None) -> dict[str, tuple[Path, Path]]:
+def _export(scratch: Path, sentences: Sequence[str], arguments: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
     """Write the models and return, for each, the folder of our side and that of the pipeline."""
     from benchmarks.annotate_models import COMPACT, export_bert_base, export_compact
 
-    compact = export_compact(scratch / "compact")
-    spread = sentences[:: max(1, len(sentences) // 60)][:60]
-    base = export_bert_base(scratch / "bert-base", spread, Compute(device="cpu", precision="fp32", threads=threads))
-    return {"compact": (COMPACT, compact), "bert-base": (base, base)}
+    folders = {"compact": (COMPACT, export_compact(scratch / "compact"))}
+    if "bert-base" in arguments.models:
+        spread = sentences[:: max(1, len(sentences) // 60)][:60]
+        compute = Compute(device="cpu", precision="fp32", threads=arguments.threads)
+        base = arguments.bert_base or export_bert_base(scratch / "bert-base", spread, compute)
+        folders["bert-base"] = (base, base)
+    return folders
 
 
 def measure_model(

@@ -256,8 +256,11 @@ def _number_format(encoder: Any) -> Any:
     """Return the torch type in which an encoder multiplies."""
     import torch
 
+    from annotate.close_calls import CloseCalls
     from annotate.int8_encoder import Int8Encoder
 
+    if isinstance(encoder, CloseCalls):
+        return _number_format(encoder.coarse)
     return torch.int8 if isinstance(encoder, Int8Encoder) else encoder._dtype
 
 

@@ -95,7 +95,7 @@ def test_a_refinement_moves_a_model_to_what_its_teacher_says(
     assert labels(student, settings, SENTENCE) == {"aspirin": "Drug", "rash": "Condition"}
     steps: list[TrainingStep] = []
     report = train(
-        refinement(share=1.0, gold=0.0),
+        refinement(share=0.0, shares={"both": 1.0}, gold=0.0),
         base=student,
         corpora=corpora,
         out=tmp_path,
@@ -161,8 +161,7 @@ def mixed(folder: Path, texts: list[str], share: float = 0.5, head: str = "") ->
         examples,
         words=words,
         heads=HEADS,
-        teachers=[Teacher(folder, HEADS[0])],
-        share=share,
+        teachers=[Teacher(folder, HEADS[0], share)],
         device="cpu",
         threads=1,
         on_portion=lambda done, of: asked.append((done, of)),
@@ -226,11 +225,11 @@ def test_what_cannot_teach_or_be_refined_is_one_sentence(
 
 
 def test_a_folder_of_ours_teaches_with_its_head(student: Path, tmp_path: Path):
-    assert Teacher(student, HEADS[0])._order == [0, 1, 2, 3, 4]
+    assert Teacher(student, HEADS[0], 1.0)._order == [0, 1, 2, 3, 4]
     tokenizer = make_tokenizer()
     shape = make_shape(tokenizer)
     weights = TrainableTagger(shape, {"test": 5}, 0.0).weights()
-    assert Teacher(write_folder(tmp_path / "ours", tokenizer, shape, weights), HEADS[0])._order == [0, 3, 4, 1, 2]
+    assert Teacher(write_folder(tmp_path / "ours", tokenizer, shape, weights), HEADS[0], 1.0)._order == [0, 3, 4, 1, 2]
 
 
 def test_both_run_from_the_command_line(

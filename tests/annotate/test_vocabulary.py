@@ -51,3 +51,6 @@ def test_of_pubmed_xml_the_titles_and_abstracts_are_read(tmp_path: Path):
     plain = tmp_path / "part.txt"
     plain.write_text("one\ntwo\n")
     assert list(text_lines(plain)) == ["one", "two"]
+    negative = tmp_path / "ADE-NEG.txt"
+    negative.write_text("123 NEG A rash of 12 NEG cells.\n45 days later\n")
+    assert list(text_lines(negative)) == ["A rash of 12 NEG cells.", "45 days later"]

@@ -108,3 +108,21 @@ def test_a_batch_is_halved_by_windows():
     assert (first.pieces.tolist(), first.wanted.tolist(), first.words.tolist()) == ([CLS, 3, 4, 5, SEP], [2, 3], [2, 3])
     assert second.pieces.tolist() == [CLS, 1, 2, SEP, CLS, 0, SEP]
     assert (second.wanted.tolist(), second.words.tolist()) == ([1, 5], [1, 0])
+
+
+@given(sentences(), st.integers(6, 40), st.data())
+def test_chosen_windows_keep_their_pieces_and_words(
+    given_sentences: tuple[list[list[int]], list[list[bool]]], size: int, data: st.DataObject
+):
+    packed = pack(*given_sentences, size)
+    which = np.array([data.draw(st.booleans()) for _ in range(len(packed))], dtype=bool)
+    chosen = packed.chosen(which)
+    ends = np.cumsum(packed.lengths)
+    expected = [packed.pieces[end - length : end].tolist() for end, length in zip(ends, packed.lengths, strict=True)]
+    ends = np.cumsum(chosen.lengths)
+    found = [chosen.pieces[end - length : end].tolist() for end, length in zip(ends, chosen.lengths, strict=True)]
+    assert found == [window for window, taken in zip(expected, which, strict=True) if taken]
+    assert chosen.sentences.tolist() == packed.sentences[which].tolist()
+    kept = which[packed.owners]
+    assert chosen.words.tolist() == packed.words[kept].tolist()
+    assert chosen.pieces[chosen.wanted].tolist() == packed.pieces[packed.wanted[kept]].tolist()
