@@ -32,7 +32,7 @@ from comention.types import AnnotationStatus, AnnotatorInfo, Mention, SentenceAn
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-VERSION = 2
+VERSION = 3
 """Changes with whatever changes the mentions or scores that a model folder gives: the forward pass, windows, decoding."""
 
 SENTENCES_AT_ONCE = 2048

@@ -98,8 +98,7 @@ class AnnotateSettings(_Group):
     precision: str = Field(
         default="auto",
         pattern="^(auto|fp32|bf16|int8)$",
-        description="auto takes int8 on a CPU that multiplies it, for weights that are stored so, else bf16 where the device "
-        "has it, else fp32",
+        description="auto takes int8 for BERT models on a CPU that multiplies it, else bf16 where the device has it, else fp32",
     )
     batch_tokens: int | None = Field(
         default=None, ge=1, description="word pieces in one forward pass; unset: as suits the device and the model"
