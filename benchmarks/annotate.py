@@ -3,10 +3,10 @@
     python -m benchmarks.annotate [--quick] [--json] [--device cuda] [--bert-base FOLDER] [--sentences FILE | --corpus FOLDER]
 
 Models: ``compact`` as it is bundled (the pipeline gets its encoder and the first deciding head as a Hugging Face folder), and
-one of BERT-base's shape: that of ``--bert-base``, a folder of Hugging Face, or one with random weights. Both sides run in
-processes of their own, in turns, and a ratio comes from the medians of one such series. The pipeline's batch size is the
-best of four. Spans are compared with those of a plain fp32 padded forward pass of transformers under the same decoding:
-mentions that both find, as a share of those that either finds.
+one of BERT-base's shape: that of ``--bert-base``, a folder of Hugging Face, or ``compact`` widened to that shape. Both
+sides run in processes of their own, in turns, and a ratio comes from the medians of one such series. The pipeline's batch
+size is the best of four. Spans are compared with those of a plain fp32 padded forward pass of transformers under the same
+decoding: mentions that both find, as a share of those that either finds.
 
 The sentences are those of the bundled sample, or of PubMed XML in ``--corpus``, or the lines of ``--sentences``; the last
 needs neither lxml nor a database. The exit status is 1 where a target is missed.
@@ -164,8 +164,7 @@ def _export(scratch: Path, sentences: Sequence[str], arguments: argparse.Namespa
     folders = {"compact": (COMPACT, export_compact(scratch / "compact"))}
     if "bert-base" in arguments.models:
         spread = sentences[:: max(1, len(sentences) // 60)][:60]
-        compute = Compute(device="cpu", precision="fp32", threads=arguments.threads)
-        base = arguments.bert_base or export_bert_base(scratch / "bert-base", spread, compute)
+        base = arguments.bert_base or export_bert_base(scratch / "bert-base", spread)
         folders["bert-base"] = (base, base)
     return folders
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,16 +15,18 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from annotate.engine import BertAnnotator
 from annotate.folder import CONFIG, TOKENIZER, BertShape, Head, ModelFolder, open_folder
-from annotate.pieces import load_tokenizer, special_ids, word_starts
-from annotate.precision import ComputeSettings
+from annotate.pieces import load_tokenizer, special_ids
 from annotate.weights import WEIGHTS, load_weights
 from annotate.windows import PackedWindows
 
 COMPACT = Path(__file__).parents[1] / "annotate" / "bundled" / "compact"
-_RIDGE = 3.0
-_LOGIT_SCALE = 12.0
+
+_NOISE = 0.01
+"""How much the matrices of a widened model are blurred."""
+
+_ADDED = 0.1
+"""How much of what random layers would add is added."""
 
 
 def sample_sentences() -> list[str]:
@@ -58,59 +62,76 @@ def export_compact(out: Path) -> Path:
     return _write_hub_folder(out, folder.shape, load_weights(COMPACT), folder.deciding_heads[0])
 
 
-def export_bert_base(out: Path, sentences: Sequence[str], settings: ComputeSettings) -> Path:
-    """Write a model of BERT-base's shape with random weights and a head that tells spans about as often as ``compact``.
+def export_bert_base(out: Path, sentences: Sequence[str]) -> Path:
+    """Write a model of BERT-base's shape that finds about what ``compact`` does, and is about as sure of it.
 
-    A random head would give each word the same tag. So the head is fitted by ridge regression to what ``compact``
-    finds in ``sentences``: decoding then has its usual amount of work.
+    Random weights would do for speed, but under them the best tags of a word are so nearly alike that any rounding changes
+    mentions. So the first six layers are those of ``compact`` with each number twice, and noise of a hundredth on their
+    matrices, lest int8 meet the steps that they are stored in. The other six are random and pass on what they get with
+    little added, for which ``sentences`` give the scale.
     """
     from transformers import BertConfig, BertForTokenClassification
 
     compact = open_folder(COMPACT)
     head = compact.deciding_heads[0]
-    shape = BertShape(
-        vocabulary=compact.shape.vocabulary,
-        hidden=768,
-        layers=12,
-        attention_heads=12,
-        intermediate=3072,
-        positions=512,
-        token_types=2,
-        norm_eps=1e-12,
-    )
+    shape = replace(compact.shape, hidden=768, layers=12, intermediate=3072)
     torch.manual_seed(0)
     model = BertForTokenClassification(BertConfig(**shape.to_config(), num_labels=len(head.tags))).eval()
-    tokenizer = load_tokenizer(COMPACT / TOKENIZER)
-    starts = word_starts(tokenizer)
-    cls, sep = special_ids(tokenizer)
-    annotator = BertAnnotator(compact, settings, name="compact", model="bundled")
-    states, tags = [], []
-    for sentence, annotation in zip(sentences, annotator.annotate(sentences), strict=True):
-        encoding = tokenizer.encode(sentence, add_special_tokens=False)
-        with torch.inference_mode():
-            hidden = model.bert(torch.tensor([[cls, *encoding.ids[:500], sep]])).last_hidden_state[0, 1:-1]
-        for row, (piece, (start, _)) in enumerate(zip(encoding.ids[:500], encoding.offsets, strict=False)):
-            if starts[piece]:
-                found = next((m for m in annotation.mentions if m.start_char <= start < m.end_char), None)
-                named = "O" if found is None else f"{'B' if found.start_char == start else 'I'}-{found.label}"
-                states.append(hidden[row])
-                tags.append(head.tags.index(named) if named in head.tags else 0)
-    weight, bias = _fit(torch.stack(states), torch.tensor(tags), len(head.tags))
     weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    return _write_hub_folder(
-        out, shape, {**weights, f"{head.prefix}.weight": weight, f"{head.prefix}.bias": bias}, head
-    )
+    for name, tensor in load_weights(COMPACT).items():
+        if name.startswith("bert."):
+            weights[name] = _widened(name, tensor, compact.shape.attention_heads)
+        elif name.startswith(f"{head.prefix}."):
+            weights[f"classifier.{name.removeprefix(head.prefix + '.')}"] = tensor
+    weights["classifier.weight"] = _twice(weights["classifier.weight"], 1) / 2
+    passing = [f"bert.encoder.layer.{layer}." for layer in range(compact.shape.layers, shape.layers)]
+    for at in passing:
+        weights[f"{at}attention.output.dense.weight"] *= _ADDED
+        weights[f"{at}output.dense.weight"] *= _ADDED
+    model.load_state_dict(weights)
+    mean, deviation = _scale_after(model, compact.shape.layers, sentences)
+    for at in passing:
+        for norm in ("attention.output.LayerNorm", "output.LayerNorm"):
+            weights[f"{at}{norm}.weight"].fill_(deviation)
+            weights[f"{at}{norm}.bias"].fill_(mean)
+    named = {f"{head.prefix}.{part}": weights[f"classifier.{part}"] for part in ("weight", "bias")}
+    return _write_hub_folder(out, shape, {**weights, **named}, head)
 
 
-def _fit(states: Tensor, tags: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Fit tags to states by ridge regression, scaled to logits."""
-    mean = states.mean(0)
-    centred = states - mean
-    wanted = torch.nn.functional.one_hot(tags, classes).float()
-    share = wanted.mean(0)
-    gram = centred.T @ centred + _RIDGE * torch.eye(centred.shape[1])
-    weight = torch.linalg.solve(gram, centred.T @ (wanted - share)).T.contiguous()
-    return _LOGIT_SCALE * weight, _LOGIT_SCALE * (share - weight @ mean)
+def _widened(name: str, tensor: Tensor, heads: int) -> Tensor:
+    """Return a tensor of a BERT for rows in which each number stands twice: a head of attention, and all of the rest, [x, x].
+
+    A product of such rows and a weight over them is twice what it was, so the weight is halved; under attention, whose
+    scale is the root of its heads' width, half of that is left to the query.
+    """
+    if "embeddings" in name:
+        return _twice(tensor, -1)
+    in_heads = ".self." in name
+    widened = _twice(tensor, 0, heads if in_heads else 1)
+    if tensor.dim() == 2:
+        widened = _twice(widened, 1, heads if "attention.output" in name else 1) / 2
+        widened *= 1 + _NOISE * torch.randn_like(widened)
+    return widened / 2**0.5 if ".self.query" in name else widened
+
+
+def _twice(tensor: Tensor, dimension: int, parts: int = 1) -> Tensor:
+    """Repeat each of ``parts`` parts of a dimension, in place: [a, b] becomes [a, a, b, b]."""
+    cut = tensor.chunk(parts, dimension)
+    return torch.cat([part for part in cut for _ in range(2)], dimension)
+
+
+@torch.inference_mode()
+def _scale_after(model: Any, layers: int, sentences: Sequence[str]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a row after some layers, averaged over the pieces of sentences."""
+    tokenizer = load_tokenizer(COMPACT / TOKENIZER)
+    cls, sep = special_ids(tokenizer)
+    rows = []
+    for sentence in sentences:
+        ids = tokenizer.encode(sentence, add_special_tokens=False).ids[:500]
+        states = model.bert(torch.tensor([[cls, *ids, sep]]), output_hidden_states=True).hidden_states
+        rows.append(states[layers][0])
+    every = torch.cat(rows)
+    return float(every.mean(1).mean()), float(every.std(1, correction=0).mean())
 
 
 def _write_hub_folder(out: Path, shape: BertShape, weights: dict[str, Tensor], head: Head) -> Path:
