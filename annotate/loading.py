@@ -92,8 +92,7 @@ def _load_int8(folder: TaggerFolder, threads: int, pieces: int) -> Loaded:
     heads = known.deciding_heads
     encoder: Encoder = Int8Encoder(known, weights, heads, threads=threads)
     if not are_stored_as_int8(folder.path):  # rounding the weights costs about as many mentions as rounding the rows
-        dtype = resolve_precision("auto", torch.device("cpu"))
-        fine = PackedEncoder(known, weights, heads, dtype, threads=threads, tile=CLOSE_TILE)
+        fine = PackedEncoder(known, weights, heads, torch.float32, threads=threads, tile=CLOSE_TILE)
         encoder = CloseCalls(encoder, fine, [len(head.tags) for head in heads])
     return Loaded(encoder, known.max_pieces)
 

@@ -254,6 +254,7 @@ def test_weights_that_are_stored_otherwise_run_in_int8_but_for_close_calls(
         assert isinstance(both, CloseCalls)
         assert isinstance(both.coarse, Int8Encoder)
         assert isinstance(both.fine, PackedEncoder)
+        assert both.fine._dtype is torch.float32
         assert isinstance(load(tmp_path, "auto"), PackedEncoder if amx else CloseCalls)
         assert isinstance(load(tmp_path, "bf16"), PackedEncoder)
 
