@@ -48,12 +48,11 @@ class CloseCalls:
         Raises:
             RuntimeError: there is not enough memory for this batch.
         """
-        logits = self.coarse.logits(batch)
-        windows = batch.owners[self._are_close(logits)]
-        if len(windows):
-            close = np.zeros(len(batch), dtype=np.bool_)
-            close[windows] = True
-            logits[close[batch.owners]] = self.fine.logits(batch.chosen(close))
+        logits, owners = self.coarse.logits(batch), batch.owners
+        close = np.zeros(len(batch), dtype=np.bool_)
+        close[owners[self._are_close(logits)]] = True
+        if close.any():
+            logits[close[owners]] = self.fine.logits(batch.chosen(close))
         return logits
 
     def _are_close(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -70,32 +70,33 @@ def export_bert_base(out: Path, sentences: Sequence[str]) -> Path:
     matrices, lest int8 meet the steps that they are stored in. The other six are random and pass on what they get with
     little added, for which ``sentences`` give the scale.
     """
-    from transformers import BertConfig, BertForTokenClassification
+    from transformers import BertConfig, BertModel
 
     compact = open_folder(COMPACT)
     head = compact.deciding_heads[0]
     shape = replace(compact.shape, hidden=768, layers=12, intermediate=3072)
     torch.manual_seed(0)
-    model = BertForTokenClassification(BertConfig(**shape.to_config(), num_labels=len(head.tags))).eval()
-    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    for name, tensor in load_weights(COMPACT).items():
-        if name.startswith("bert."):
-            weights[name] = _widened(name, tensor, compact.shape.attention_heads)
-        elif name.startswith(f"{head.prefix}."):
-            weights[f"classifier.{name.removeprefix(head.prefix + '.')}"] = tensor
-    weights["classifier.weight"] = _twice(weights["classifier.weight"], 1) / 2
+    model = BertModel(BertConfig(**shape.to_config()), add_pooling_layer=False).eval()
+    weights = {f"bert.{name}": tensor for name, tensor in model.state_dict().items()}
+    narrow = load_weights(COMPACT)
+    weights |= {
+        name: _widened(name, tensor, compact.shape.attention_heads)
+        for name, tensor in narrow.items()
+        if name.startswith("bert.")
+    }
     passing = [f"bert.encoder.layer.{layer}." for layer in range(compact.shape.layers, shape.layers)]
     for at in passing:
         weights[f"{at}attention.output.dense.weight"] *= _ADDED
         weights[f"{at}output.dense.weight"] *= _ADDED
-    model.load_state_dict(weights)
+    model.load_state_dict({name.removeprefix("bert."): tensor for name, tensor in weights.items()})
     mean, deviation = _scale_after(model, compact.shape.layers, sentences)
     for at in passing:
         for norm in ("attention.output.LayerNorm", "output.LayerNorm"):
             weights[f"{at}{norm}.weight"].fill_(deviation)
             weights[f"{at}{norm}.bias"].fill_(mean)
-    named = {f"{head.prefix}.{part}": weights[f"classifier.{part}"] for part in ("weight", "bias")}
-    return _write_hub_folder(out, shape, {**weights, **named}, head)
+    weights[f"{head.prefix}.weight"] = _twice(narrow[f"{head.prefix}.weight"], 1) / 2
+    weights[f"{head.prefix}.bias"] = narrow[f"{head.prefix}.bias"]
+    return _write_hub_folder(out, shape, weights, head)
 
 
 def _widened(name: str, tensor: Tensor, heads: int) -> Tensor:
@@ -128,7 +129,7 @@ def _scale_after(model: Any, layers: int, sentences: Sequence[str]) -> tuple[flo
     rows = []
     for sentence in sentences:
         ids = tokenizer.encode(sentence, add_special_tokens=False).ids[:500]
-        states = model.bert(torch.tensor([[cls, *ids, sep]]), output_hidden_states=True).hidden_states
+        states = model(torch.tensor([[cls, *ids, sep]]), output_hidden_states=True).hidden_states
         rows.append(states[layers][0])
     every = torch.cat(rows)
     return float(every.mean(1).mean()), float(every.std(1, correction=0).mean())
