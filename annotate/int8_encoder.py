@@ -76,7 +76,7 @@ def _library() -> ctypes.CDLL | None:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.int8_memory.argtypes = [number, number, number]
     library.int8_memory.restype = number
-    library.int8_attend.argtypes = [pointer, pointer, pointer, number, number, pointer, pointer]
+    library.int8_attend.argtypes = [pointer, pointer, pointer, number, number, pointer, pointer, pointer]
     library.int8_feed.argtypes = [*[pointer] * 6, number, pointer, pointer]
     library.int8_classify.argtypes = [pointer, number, number, pointer, pointer, number, pointer]
     library.int8_attend.restype = library.int8_feed.restype = library.int8_classify.restype = None
@@ -123,7 +123,7 @@ class _Weights:
             outputs,
             inputs,
             self._place(packed),
-            self._place(whole.T),
+            self._place(whole.T) if large is None else None,
             self._place(whole.sum(dim=1, dtype=torch.int32).float()),
             self._place(scales),
             self._place(affine.bias.float()),
@@ -234,7 +234,7 @@ class Int8Encoder:
     def logits(self, batch: PackedWindows) -> NDArray[np.float32]:
         """Return the heads' logits of the wanted rows, [wanted rows, tags of all heads in order], fp32.
 
-        The last layer computes the wanted rows alone, from attention on.
+        Of the last layer, keys and values are computed for all rows, and the rest for the wanted ones alone.
 
         Raises:
             RuntimeError: there is not enough memory for this batch.
@@ -249,19 +249,22 @@ class Int8Encoder:
         # Taken once: memory that is given back after each layer is new each time, page for page.
         mixed, needed = embedded, self._library.int8_memory(shape.hidden, shape.intermediate, int(lengths.max()))
         memory = torch.empty(needed, dtype=torch.uint8)
+        wanted = np.zeros(len(batch.pieces), dtype=np.bool_)
+        wanted[batch.wanted] = True
         for number, (query_key_value, rest) in enumerate(self._layers, 1):
+            last = number == len(self._layers)
             self._library.int8_attend(
                 ctypes.byref(query_key_value),
                 hidden.data_ptr(),
                 lengths.ctypes.data,
                 len(lengths),
                 shape.attention_heads,
+                wanted.ctypes.data if last else None,
                 memory.data_ptr(),
                 mixed.data_ptr(),
             )
-            if number == len(self._layers):
-                wanted = torch.from_numpy(batch.wanted)
-                hidden, mixed = hidden[wanted], mixed[wanted]
+            if last:
+                hidden = hidden[torch.from_numpy(batch.wanted)]
             self._library.int8_feed(
                 *map(ctypes.byref, rest),
                 mixed.data_ptr(),

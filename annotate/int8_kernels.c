@@ -20,7 +20,7 @@
 typedef struct {
     int64_t outputs, inputs;
     const int8_t *packed;  /* [outputs / 64, inputs / 4, 64, 4] */
-    const int8_t *columns; /* [inputs, outputs] */
+    const int8_t *columns; /* [inputs, outputs]; not needed where columns are named */
     const float *sums;     /* [outputs]: of each output's weights */
     const float *scales;   /* [outputs] */
     const float *bias;     /* [outputs] */
@@ -93,24 +93,47 @@ INLINE __m512 gelu_ps(__m512 x) {
     return _mm512_mul_ps(x, _mm512_fmadd_ps(near, sum, _mm512_set1_ps(0.5f)));
 }
 
-/* Return the size that the largest values of a row have at least: the fourth largest of 64 sizes, each of which is the
-   largest of every 64th value. */
-INLINE __m512 large_size(const float *row, int64_t inputs) {
-    __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a, size = a;
-    for (int64_t at = 0; at < inputs; at += 64) {
-        a = _mm512_max_ps(a, _mm512_abs_ps(_mm512_loadu_ps(row + at)));
-        b = _mm512_max_ps(b, _mm512_abs_ps(_mm512_loadu_ps(row + at + 16)));
-        c = _mm512_max_ps(c, _mm512_abs_ps(_mm512_loadu_ps(row + at + 32)));
-        d = _mm512_max_ps(d, _mm512_abs_ps(_mm512_loadu_ps(row + at + 48)));
+/* The maximum or sum of each of four registers: the four are crossed, so that it takes hardly more than for one. */
+#define ACROSS(OPERATION, x) across_##OPERATION(x[0], x[1], x[2], x[3])
+#define DEFINE_ACROSS(OPERATION)                                                                                          \
+    INLINE __m128 across_##OPERATION(__m512 a, __m512 b, __m512 c, __m512 d) {                                            \
+        const __m512 ab = _mm512_##OPERATION##_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));                    \
+        const __m512 cd = _mm512_##OPERATION##_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));                    \
+        const __m512 low = _mm512_shuffle_ps(ab, cd, 0x44), high = _mm512_shuffle_ps(ab, cd, 0xee);                       \
+        const __m512 all = _mm512_##OPERATION##_ps(low, high);                                                            \
+        const __m256 half = _mm256_##OPERATION##_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));         \
+        return _mm_##OPERATION##_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));                        \
     }
-    for (int rank = 0; rank < 4; rank++) {
-        size = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d))));
-        a = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, size, _CMP_LT_OQ), a);
-        b = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b, size, _CMP_LT_OQ), b);
-        c = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(c, size, _CMP_LT_OQ), c);
-        d = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, size, _CMP_LT_OQ), d);
+DEFINE_ACROSS(max)
+DEFINE_ACROSS(add)
+
+/* Of each of four rows, return the size that its largest values have at least: the fourth largest of 64 sizes, each of
+   which is the largest of every 64th value. */
+INLINE __m128 large_sizes(const float *const rows[4], int64_t inputs) {
+    __m512 a[4], b[4], c[4], d[4], most[4];
+    for (int r = 0; r < 4; r++) {
+        a[r] = b[r] = c[r] = d[r] = _mm512_setzero_ps();
+        for (int64_t at = 0; at < inputs; at += 64) {
+            a[r] = _mm512_max_ps(a[r], _mm512_abs_ps(_mm512_loadu_ps(rows[r] + at)));
+            b[r] = _mm512_max_ps(b[r], _mm512_abs_ps(_mm512_loadu_ps(rows[r] + at + 16)));
+            c[r] = _mm512_max_ps(c[r], _mm512_abs_ps(_mm512_loadu_ps(rows[r] + at + 32)));
+            d[r] = _mm512_max_ps(d[r], _mm512_abs_ps(_mm512_loadu_ps(rows[r] + at + 48)));
+        }
     }
-    return size;
+    for (int rank = 0;; rank++) {
+        for (int r = 0; r < 4; r++) most[r] = _mm512_max_ps(_mm512_max_ps(a[r], b[r]), _mm512_max_ps(c[r], d[r]));
+        const __m128 sizes = ACROSS(max, most);
+        if (rank == 3) return sizes;
+        float each[4];
+        _mm_storeu_ps(each, sizes);
+        for (int r = 0; r < 4; r++) {
+            const __m512 size = _mm512_set1_ps(each[r]);
+            a[r] = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a[r], size, _CMP_LT_OQ), a[r]);
+            b[r] = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(b[r], size, _CMP_LT_OQ), b[r]);
+            c[r] = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(c[r], size, _CMP_LT_OQ), c[r]);
+            d[r] = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d[r], size, _CMP_LT_OQ), d[r]);
+        }
+    }
 }
 
 /* Keep the named columns of a row out; the least and the largest of its other values, and zero, are the result. */
@@ -130,8 +153,9 @@ INLINE void keep_named(const float *row, const Linear *by, Quantised *to, int64_
 }
 
 /* The same for the largest values of the row, up to OUTLIERS. */
-INLINE void keep_largest(const float *row, const Linear *by, Quantised *to, int64_t index, float *low, float *high) {
-    const __m512 large = large_size(row, by->inputs);
+INLINE void keep_largest(const float *row, float size, const Linear *by, Quantised *to, int64_t index, float *low,
+                         float *high) {
+    const __m512 large = _mm512_set1_ps(size);
     __m512 lows = _mm512_setzero_ps(), highs = lows;
     int kept = 0;
     for (int64_t at = 0; at < by->inputs; at += 16) {
@@ -151,16 +175,13 @@ INLINE void keep_largest(const float *row, const Linear *by, Quantised *to, int6
         highs = _mm512_max_ps(highs, x);
     }
     to->counts[index] = kept;
+    /* Fewer than four only where a value is not a number: whoever adds them takes four unasked. */
+    for (; kept < 4; kept++) to->places[index][kept] = 0, to->outliers[index][kept] = 0.0f;
     *low = _mm512_reduce_min_ps(lows), *high = _mm512_reduce_max_ps(highs);
 }
 
-/* Quantise a row, the input of ``by``, but for what is kept out. */
-static VNNI void quantise_row(const float *row, const Linear *by, Quantised *to, int64_t index) {
-    float low, high;
-    if (by->named)
-        keep_named(row, by, to, index, &low, &high);
-    else
-        keep_largest(row, by, to, index, &low, &high);
+/* Quantise a row, the input of ``by``, but for what is kept out; the other values lie from ``low`` to ``high``. */
+INLINE void quantise_row(const float *row, const Linear *by, Quantised *to, int64_t index, float low, float high) {
     const int64_t inputs = by->inputs;
     const float scale = high - low > 1e-9f ? (high - low) / 255.0f : 1e-9f;
     const __m512 inverse = _mm512_set1_ps(1.0f / scale);
@@ -169,11 +190,19 @@ static VNNI void quantise_row(const float *row, const Linear *by, Quantised *to,
     to->scales[index] = scale;
     to->zeros[index] = zero;
     uint8_t *const values = to->values + index * inputs;
-    for (int64_t at = 0; at < inputs; at += 16) {
-        const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at), inverse));
-        _mm_storeu_si128((__m128i *)(values + at), _mm512_cvtusepi32_epi8(_mm512_add_epi32(rounded, zeros)));
+    /* Four registers are packed into one, saturating; each of its quarters then holds a part of all four. */
+    const __m512i shift = _mm512_set1_epi16((int16_t)zero);
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    for (int64_t at = 0; at < inputs; at += 64) {
+        const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at), inverse));
+        const __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at + 16), inverse));
+        const __m512i c = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at + 32), inverse));
+        const __m512i d = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at + 48), inverse));
+        const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), shift);
+        const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), shift);
+        _mm512_storeu_si512(values + at, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(ab, cd)));
     }
-    /* What is negative by now was kept out. */
+    /* What lay outside of the range was kept out. */
     for (int outlier = 0; outlier < to->counts[index]; outlier++) values[to->places[index][outlier]] = (uint8_t)zero;
 }
 
@@ -182,9 +211,33 @@ INLINE __m512 wide_ps(const int8_t *bytes) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)bytes)));
 }
 
-/* Make 64 sums of a row into outputs: the row's zero point, what was kept out, scales and the bias. */
-static VNNI void finish(const Linear *by, const Quantised *from, int64_t row, int64_t first, const int32_t *sums,
-                        float *to) {
+/* Make 64 sums of each of ``count`` rows into outputs where the columns that were kept out are named. */
+INLINE void finish_named(const Linear *by, const Quantised *from, int64_t row, int64_t first, const int32_t (*sums)[64],
+                         float *to, const int count) {
+    float shifts[BLOCK];
+    for (int r = 0; r < count; r++) shifts[r] = from->scales[row + r] * (float)from->zeros[row + r];
+    for (int64_t at = first; at < first + 64; at += 16) {
+        const __m512 of = _mm512_loadu_ps(by->sums + at);
+        __m512 x[BLOCK];
+        for (int r = 0; r < count; r++) {
+            x[r] = _mm512_cvtepi32_ps(_mm512_load_si512(sums[r] + (at - first)));
+            x[r] = _mm512_mul_ps(x[r], _mm512_set1_ps(from->scales[row + r]));
+            x[r] = _mm512_fnmadd_ps(_mm512_set1_ps(shifts[r]), of, x[r]);
+        }
+        for (int64_t name = 0; name < by->named; name++) {
+            const __m512 column = _mm512_loadu_ps(by->wide + name * by->outputs + at);
+            for (int r = 0; r < count; r++)
+                x[r] = _mm512_fmadd_ps(_mm512_set1_ps(from->outliers[row + r][name]), column, x[r]);
+        }
+        const __m512 scale = _mm512_loadu_ps(by->scales + at), bias = _mm512_loadu_ps(by->bias + at);
+        for (int r = 0; r < count; r++)
+            _mm512_storeu_ps(to + (row + r) * by->outputs + at, _mm512_fmadd_ps(x[r], scale, bias));
+    }
+}
+
+/* The same for a row whose largest values were kept out. */
+static VNNI void finish_largest(const Linear *by, const Quantised *from, int64_t row, int64_t first, const int32_t *sums,
+                                float *to) {
     const __m512 scale = _mm512_set1_ps(from->scales[row]);
     const __m512 shift = _mm512_set1_ps(from->scales[row] * (float)from->zeros[row]);
     const float *const of = by->sums + first, *const scales = by->scales + first, *const bias = by->bias + first;
@@ -195,18 +248,19 @@ static VNNI void finish(const Linear *by, const Quantised *from, int64_t row, in
     __m512 d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 48)), scale);
     a = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of), a), b = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 16), b);
     c = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 32), c), d = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 48), d);
-    for (int64_t name = 0; name < by->named; name++) {
-        const __m512 x = _mm512_set1_ps(from->outliers[row][name]);
-        const float *const column = by->wide + name * by->outputs + first;
-        a = _mm512_fmadd_ps(x, _mm512_loadu_ps(column), a), b = _mm512_fmadd_ps(x, _mm512_loadu_ps(column + 16), b);
-        c = _mm512_fmadd_ps(x, _mm512_loadu_ps(column + 32), c), d = _mm512_fmadd_ps(x, _mm512_loadu_ps(column + 48), d);
+    const float *const outliers = from->outliers[row];
+    const int32_t *const places = from->places[row];
+    /* Four as a rule, and never fewer: these go without a branch. */
+#define ADD(number)                                                                                       \
+    {                                                                                                     \
+        const __m512 x = _mm512_set1_ps(outliers[number]);                                                \
+        const int8_t *const column = by->columns + places[number] * by->outputs + first;                  \
+        a = _mm512_fmadd_ps(x, wide_ps(column), a), b = _mm512_fmadd_ps(x, wide_ps(column + 16), b);      \
+        c = _mm512_fmadd_ps(x, wide_ps(column + 32), c), d = _mm512_fmadd_ps(x, wide_ps(column + 48), d); \
     }
-    for (int outlier = (int)by->named; outlier < from->counts[row]; outlier++) {
-        const __m512 x = _mm512_set1_ps(from->outliers[row][outlier]);
-        const int8_t *const column = by->columns + from->places[row][outlier] * by->outputs + first;
-        a = _mm512_fmadd_ps(x, wide_ps(column), a), b = _mm512_fmadd_ps(x, wide_ps(column + 16), b);
-        c = _mm512_fmadd_ps(x, wide_ps(column + 32), c), d = _mm512_fmadd_ps(x, wide_ps(column + 48), d);
-    }
+    ADD(0) ADD(1) ADD(2) ADD(3)
+    for (int number = 4; number < from->counts[row]; number++) ADD(number)
+#undef ADD
     _mm512_storeu_ps(here, _mm512_fmadd_ps(a, _mm512_loadu_ps(scales), _mm512_loadu_ps(bias)));
     _mm512_storeu_ps(here + 16, _mm512_fmadd_ps(b, _mm512_loadu_ps(scales + 16), _mm512_loadu_ps(bias + 16)));
     _mm512_storeu_ps(here + 32, _mm512_fmadd_ps(c, _mm512_loadu_ps(scales + 32), _mm512_loadu_ps(bias + 32)));
@@ -246,12 +300,18 @@ INLINE void product(const Linear *by, const Quantised *from, int64_t row, int64_
 #undef START
 #undef STEP
 #undef LEAVE
-    for (int number = 0; number < count; number++) finish(by, from, row + number, first, sums[number], to);
+    if (by->named) {
+        finish_named(by, from, row, first, sums, to, count);
+        return;
+    }
+    for (int number = 0; number < count; number++) finish_largest(by, from, row + number, first, sums[number], to);
 }
 
-/* Multiply a tile of ``rows`` rows: [rows, outputs] at ``to``. */
-static VNNI void multiply(const Linear *by, const Quantised *from, int64_t rows, float *to) {
-    for (int64_t panel = 0; panel < by->outputs / 64; panel++) {
+/* Multiply a tile of ``rows`` rows with the outputs from ``first`` to ``behind``, multiples of 64: into their columns of
+   [rows, outputs] at ``to``. */
+static VNNI void multiply_some(const Linear *by, const Quantised *from, int64_t rows, int64_t first, int64_t behind,
+                               float *to) {
+    for (int64_t panel = first / 64; panel < behind / 64; panel++) {
         int64_t row = 0;
         for (; row + BLOCK <= rows; row += BLOCK) product(by, from, row, panel, to, BLOCK);
         switch (rows - row) {
@@ -264,8 +324,46 @@ static VNNI void multiply(const Linear *by, const Quantised *from, int64_t rows,
     }
 }
 
+/* Multiply a tile of ``rows`` rows: [rows, outputs] at ``to``. */
+INLINE void multiply(const Linear *by, const Quantised *from, int64_t rows, float *to) {
+    multiply_some(by, from, rows, 0, by->outputs, to);
+}
+
 static VNNI void quantise(const float *values, int64_t rows, const Linear *by, Quantised *to) {
-    for (int64_t row = 0; row < rows; row++) quantise_row(values + row * by->inputs, by, to, row);
+    float low, high;
+    for (int64_t row = 0; row < rows && by->named; row++) {
+        keep_named(values + row * by->inputs, by, to, row, &low, &high);
+        quantise_row(values + row * by->inputs, by, to, row, low, high);
+    }
+    for (int64_t first = 0; first < rows && !by->named; first += 4) {
+        /* The last four rows may be fewer: the last one then stands for those that are missing. */
+        const float *four[4];
+        for (int r = 0; r < 4; r++) four[r] = values + (first + r < rows ? first + r : rows - 1) * by->inputs;
+        float sizes[4];
+        _mm_storeu_ps(sizes, large_sizes(four, by->inputs));
+        for (int r = 0; r < 4 && first + r < rows; r++) {
+            keep_largest(four[r], sizes[r], by, to, first + r, &low, &high);
+            quantise_row(four[r], by, to, first + r, low, high);
+        }
+    }
+}
+
+/* Keep the rows of a tile that are wanted, in their order; return how many they are. */
+static VNNI int64_t keep_wanted(Quantised *tile, int64_t inputs, int64_t rows, const uint8_t *wanted) {
+    int64_t kept = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        if (!wanted[row]) continue;
+        if (kept < row) {
+            __builtin_memcpy(tile->values + kept * inputs, tile->values + row * inputs, (size_t)inputs);
+            __builtin_memcpy(tile->places[kept], tile->places[row], sizeof tile->places[row]);
+            __builtin_memcpy(tile->outliers[kept], tile->outliers[row], sizeof tile->outliers[row]);
+            tile->scales[kept] = tile->scales[row];
+            tile->zeros[kept] = tile->zeros[row];
+            tile->counts[kept] = tile->counts[row];
+        }
+        kept++;
+    }
+    return kept;
 }
 
 /* Add ``residual`` to a row and normalise it. */
@@ -290,20 +388,6 @@ INLINE void add_and_normalise(const float *row, const float *residual, const Nor
                          _mm512_fmadd_ps(x, _mm512_loadu_ps(norm->weight + at), _mm512_loadu_ps(norm->bias + at)));
     }
 }
-
-/* The maximum or sum of each of four registers: the four are crossed, so that it takes hardly more than for one. */
-#define ACROSS(OPERATION, x) across_##OPERATION(x[0], x[1], x[2], x[3])
-#define DEFINE_ACROSS(OPERATION)                                                                                          \
-    INLINE __m128 across_##OPERATION(__m512 a, __m512 b, __m512 c, __m512 d) {                                            \
-        const __m512 ab = _mm512_##OPERATION##_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));                    \
-        const __m512 cd = _mm512_##OPERATION##_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));                    \
-        const __m512 low = _mm512_shuffle_ps(ab, cd, 0x44), high = _mm512_shuffle_ps(ab, cd, 0xee);                       \
-        const __m512 all = _mm512_##OPERATION##_ps(low, high);                                                            \
-        const __m256 half = _mm256_##OPERATION##_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));         \
-        return _mm_##OPERATION##_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));                        \
-    }
-DEFINE_ACROSS(max)
-DEFINE_ACROSS(add)
 
 /* The lanes that are real where so many values are left. */
 INLINE __mmask16 real(int64_t left) { return left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)0xffff; }
@@ -336,21 +420,22 @@ static VNNI void transpose(const float *from, int64_t rows, int64_t stride, floa
     }
 }
 
-/* Mix the rows of one window under one head. ``query`` points to the head's part of the first row; rows are ``stride``
-   apart, and key and value lie ``hidden`` and 2 * ``hidden`` behind. ``padded`` is the length rounded up to 16; ``keys``
-   has [width, padded] places and ``scores`` [4, padded]. */
-static VNNI void attend_head(const float *query, int64_t length, int64_t stride, int64_t hidden, int64_t width,
-                             int64_t padded, float *keys, float *scores, float *to) {
-    const float *const key = query + hidden, *const value = query + 2 * hidden;
+/* Mix the rows of one window under one head. ``key`` and ``value`` point to the head's part of the first row, and rows are
+   ``stride`` apart. There are ``count`` queries: ``rows`` are numbers, counted from ``query``, of the rows in which they
+   stand. ``padded`` is the length rounded up to 16; ``keys`` has [width, padded] places and ``scores`` [4, padded]. What is
+   mixed goes to ``to``, one row for each query, ``hidden`` apart. */
+static VNNI void attend_head(const float *query, const int32_t *rows, int64_t count, const float *key, const float *value,
+                             int64_t length, int64_t stride, int64_t hidden, int64_t width, int64_t padded, float *keys,
+                             float *scores, float *to) {
     for (int64_t row = 0; row < length; row += 16)
         for (int64_t at = 0; at < width; at += 16)
             transpose(key + row * stride + at, length - row, stride, keys + at * padded + row, padded);
     const __m512 scale = _mm512_set1_ps(1.0f / __builtin_sqrtf((float)width)), least = _mm512_set1_ps(-3e38f);
-    for (int64_t first = 0; first < length; first += 4) {
-        /* The last four rows may be fewer: the last one then stands for those that are missing. */
-        const float *rows[4];
-        for (int r = 0; r < 4; r++) rows[r] = query + (first + r < length ? first + r : length - 1) * stride;
-        const float *const row0 = rows[0], *const row1 = rows[1], *const row2 = rows[2], *const row3 = rows[3];
+    for (int64_t first = 0; first < count; first += 4) {
+        /* The last four queries may be fewer: the last one then stands for those that are missing. */
+        const float *four[4];
+        for (int r = 0; r < 4; r++) four[r] = query + rows[first + r < count ? first + r : count - 1] * stride;
+        const float *const row0 = four[0], *const row1 = four[1], *const row2 = four[2], *const row3 = four[3];
         int64_t block = 0;
         for (; block + 32 <= padded; block += 32) {
             __m512 a0 = _mm512_setzero_ps(), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
@@ -418,7 +503,7 @@ static VNNI void attend_head(const float *query, int64_t length, int64_t stride,
                 d0 = _mm512_fmadd_ps(d, x0, d0), d1 = _mm512_fmadd_ps(d, x1, d1);
             }
             const __m512 sums[4][2] = {{a0, a1}, {b0, b1}, {c0, c1}, {d0, d1}};
-            for (int r = 0; r < 4 && first + r < length; r++) {
+            for (int r = 0; r < 4 && first + r < count; r++) {
                 const __m512 whole = _mm512_set1_ps(inverse[r]);
                 float *const here = to + (first + r) * hidden;
                 _mm512_storeu_ps(here + part, _mm512_mul_ps(sums[r][0], whole));
@@ -442,14 +527,15 @@ static int64_t pad(int64_t length) { return (length + 15) / 16 * 16; }
 /* How many bytes ``memory`` has for an encoder of these sizes and windows of at most ``longest`` rows. */
 int64_t int8_memory(int64_t width, int64_t raised, int64_t longest) {
     const int64_t most = raised > width ? raised : width, parts = 64 * 4;
-    const int64_t attend = TILE * width + 4 * (most_rows(longest) * 3 * width + (width + 4) * pad(longest));
+    const int64_t attend = TILE * width + 4 * (most_rows(longest) * (3 * width + 1) + (width + 4) * pad(longest));
     const int64_t feed = TILE * most + 4 * TILE * (most + width);
     return (attend > feed ? attend : feed) + parts;
 }
 
-/* Attention: ``hidden`` to ``mixed``, [rows, hidden], for windows of ``lengths`` rows one after another. */
+/* Attention: ``hidden``, [rows, hidden], to ``mixed``, for windows of ``lengths`` rows one after another. Where ``wanted``,
+   one byte a row, is given, only rows that are wanted are mixed, and ``mixed`` has them one after another. */
 VNNI void int8_attend(const Linear *query_key_value, const float *hidden, const int64_t *lengths, int64_t windows,
-                      int64_t heads, char *memory, float *mixed) {
+                      int64_t heads, const uint8_t *wanted, char *memory, float *mixed) {
     const int64_t width = query_key_value->inputs, stride = 3 * width, each = width / heads;
     int64_t longest = 1;
     for (int64_t window = 0; window < windows; window++)
@@ -458,20 +544,32 @@ VNNI void int8_attend(const Linear *query_key_value, const float *hidden, const 
     Quantised quantised;
     quantised.values = take(&memory, TILE * width);
     float *const all = take(&memory, 4 * most * stride);
+    int32_t *const queries = take(&memory, 4 * most); /* the rows of ``all`` in which they stand */
     float *const keys = take(&memory, 4 * each * pad(longest)), *const scores = take(&memory, 4 * 4 * pad(longest));
     for (int64_t window = 0, start = 0; window < windows;) {
         /* As many windows as the cache holds, and one at least. */
-        int64_t behind = window + 1, rows = lengths[window];
+        int64_t behind = window + 1, rows = lengths[window], asked = 0;
         while (behind < windows && rows + lengths[behind] <= most) rows += lengths[behind++];
         for (int64_t row = 0; row < rows; row += TILE) {
-            const int64_t count = rows - row < TILE ? rows - row : TILE;
+            int64_t count = rows - row < TILE ? rows - row : TILE;
             quantise(hidden + (start + row) * width, count, query_key_value, &quantised);
-            multiply(query_key_value, &quantised, count, all + row * stride);
+            multiply_some(query_key_value, &quantised, count, width, stride, all + row * stride);
+            if (wanted) count = keep_wanted(&quantised, width, count, wanted + start + row);
+            multiply_some(query_key_value, &quantised, count, 0, width, all + row * stride);
+            for (int64_t query = 0; query < count; query++) queries[asked++] = (int32_t)(row + query);
         }
-        for (int64_t row = 0; window < behind; row += lengths[window], start += lengths[window], window++)
-            for (int64_t head = 0; head < heads; head++)
-                attend_head(all + row * stride + head * each, lengths[window], stride, width, each,
-                            pad(lengths[window]), keys, scores, mixed + start * width + head * each);
+        const int32_t *query = queries;
+        for (int64_t row = 0; window < behind; row += lengths[window], start += lengths[window], window++) {
+            int64_t count = wanted ? 0 : lengths[window];
+            for (int64_t place = start; wanted && place < start + lengths[window]; place++) count += wanted[place] != 0;
+            for (int64_t head = 0; head < heads; head++) {
+                const float *const key = all + row * stride + width + head * each;
+                attend_head(all + head * each, query, count, key, key + width, lengths[window], stride, width, each,
+                            pad(lengths[window]), keys, scores, mixed + head * each);
+            }
+            query += count;
+            mixed += count * width;
+        }
     }
 }
 
@@ -505,11 +603,20 @@ VNNI void int8_feed(const Linear *attention_output, const Norm *attention_norm, 
 /* The heads: [rows, width] to [rows, outputs], in fp32. ``columns`` is [width, outputs]; outputs a multiple of 16. */
 VNNI void int8_classify(const float *rows, int64_t count, int64_t width, const float *columns, const float *bias,
                         int64_t outputs, float *to) {
-    for (int64_t row = 0; row < count; row++, rows += width, to += outputs)
+    for (int64_t row = 0; row < count; row += 4)
         for (int64_t first = 0; first < outputs; first += 16) {
-            __m512 sums = _mm512_loadu_ps(bias + first);
-            for (int64_t at = 0; at < width; at++)
-                sums = _mm512_fmadd_ps(_mm512_set1_ps(rows[at]), _mm512_loadu_ps(columns + at * outputs + first), sums);
-            _mm512_storeu_ps(to + first, sums);
+            const float *of[4];
+            for (int r = 0; r < 4; r++) of[r] = rows + (row + r < count ? row + r : count - 1) * width;
+            const __m512 start = _mm512_loadu_ps(bias + first);
+            __m512 a = start, b = start, c = start, d = start;
+            for (int64_t at = 0; at < width; at++) {
+                const __m512 column = _mm512_loadu_ps(columns + at * outputs + first);
+                a = _mm512_fmadd_ps(_mm512_set1_ps(of[0][at]), column, a);
+                b = _mm512_fmadd_ps(_mm512_set1_ps(of[1][at]), column, b);
+                c = _mm512_fmadd_ps(_mm512_set1_ps(of[2][at]), column, c);
+                d = _mm512_fmadd_ps(_mm512_set1_ps(of[3][at]), column, d);
+            }
+            const __m512 sums[4] = {a, b, c, d};
+            for (int r = 0; r < 4 && row + r < count; r++) _mm512_storeu_ps(to + (row + r) * outputs + first, sums[r]);
         }
 }
