@@ -90,7 +90,7 @@ class BertAnnotator:
         self._tags = sum(len(head.tags) for head in heads)
         self._decoder = HeadsDecoder([head.tag_set for head in heads], [folder.labels_of(head) for head in heads])
         pieces = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
-        self._encoder, most_pieces = load_encoder(folder, settings, pieces)
+        self._encoder, most_pieces, self._computes = load_encoder(folder, settings, pieces)
         self._window = most_pieces - sum(map(len, self._special))
         self._forward = ForwardPass(self._encoder, settings.batch_tokens)
         self._process = os.getpid()
@@ -108,6 +108,11 @@ class BertAnnotator:
     def info(self) -> AnnotatorInfo:
         """What identifies this annotator."""
         return self._info
+
+    @property
+    def computes(self) -> str:
+        """The number format, the device and the threads of the forward pass, in words; what ``auto`` came to here."""
+        return self._computes
 
     def annotate(self, sentences: Sequence[str]) -> list[SentenceAnnotation]:
         """Annotate a batch: positional, one result for each sentence; see :class:`comention.types.Annotator`.

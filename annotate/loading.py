@@ -21,10 +21,11 @@ CLOSE_TILE = 64
 
 
 class Loaded(NamedTuple):
-    """An encoder, and how many pieces a window may have, special ones included."""
+    """An encoder, and how many pieces a window may have, special ones included; ``computes`` says in words how it computes."""
 
     encoder: Encoder
     most_pieces: int
+    computes: str
 
 
 def load_encoder(folder: TaggerFolder, settings: ComputeSettings, pieces: int) -> Loaded:
@@ -34,12 +35,15 @@ def load_encoder(folder: TaggerFolder, settings: ComputeSettings, pieces: int) -
         AnnotatorError: the device is not there, the weights cannot be used, or there is not enough memory for them.
     """
     device = resolve_device(settings.device)
-    in_int8 = _runs_in_int8(folder, settings.precision, device)
+    obstacle = _int8_obstacle(folder, device)
+    in_int8 = _runs_in_int8(folder, settings.precision, obstacle)
     threads = settings.threads or usable_cores()
     try:
         if in_int8:
             return _load_int8(folder, threads, pieces)
-        return _load(folder, device, resolve_precision(settings.precision, device), threads, pieces)
+        loaded = _load(folder, device, resolve_precision(settings.precision, device), threads, pieces)
+        meant = device.type == "cpu" and settings.precision == "auto" and are_stored_as_int8(folder.path)
+        return loaded._replace(computes=f"{loaded.computes}; not in int8: {obstacle}") if meant else loaded
     except KeyError as error:
         raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None
     except (MemoryError, RuntimeError) as error:
@@ -52,49 +56,60 @@ def load_encoder(folder: TaggerFolder, settings: ComputeSettings, pieces: int) -
         ) from error
 
 
-def _runs_in_int8(folder: TaggerFolder, precision: str, device: torch.device) -> bool:
+def _int8_obstacle(folder: TaggerFolder, device: torch.device) -> str | None:
+    """Return why a folder cannot be run in int8 on a device, or None."""
+    if device.type != "cpu":
+        return f"int8 is for the CPU, and the device is {device}"
+    if not isinstance(folder, ModelFolder):
+        return "int8 is for BERT models"
+    return int8_obstacle(folder.shape)
+
+
+def _runs_in_int8(folder: TaggerFolder, precision: str, obstacle: str | None) -> bool:
     """Tell whether an encoder runs in int8: where that is set, or where it can and nothing faster is as exact.
 
     Raises:
         AnnotatorError: it is set and cannot be.
     """
-    if precision not in ("auto", "int8"):
-        return False
-    if device.type != "cpu":
-        obstacle: str | None = f"int8 is for the CPU, and the device is {device}"
-    elif not isinstance(folder, ModelFolder):
-        obstacle = "int8 is for BERT models"
-    else:
-        obstacle = int8_obstacle(folder.shape)
     if precision == "int8" and obstacle is not None:
         raise AnnotatorError(
             f"{folder.path} cannot run in int8: {obstacle}; else set COMENTION_ANNOTATE__PRECISION to auto"
         )
-    return obstacle is None and (precision == "int8" or are_stored_as_int8(folder.path) or not has_amx())
+    if precision not in ("auto", "int8") or obstacle is not None:
+        return False
+    return precision == "int8" or are_stored_as_int8(folder.path) or not has_amx()
+
+
+def _in_words(number_format: str, device: torch.device, threads: int) -> str:
+    lanes = "" if device.type == "cuda" else f", {threads} thread{'s' * (threads != 1)}"
+    return f"{number_format} on {device}{lanes}"
 
 
 def _load(folder: TaggerFolder, device: torch.device, dtype: torch.dtype, threads: int, pieces: int) -> Loaded:
+    computes = _in_words("bf16" if dtype is torch.bfloat16 else "fp32", device, threads)
     if isinstance(folder, TransformersFolder):
         from annotate.any_encoder import AnyEncoder  # transformers: only where it is needed
 
         encoder = AnyEncoder(folder, dtype, device, threads=threads)
         _check_vocabulary(folder, pieces, encoder.vocabulary)
-        return Loaded(encoder, min(folder.max_pieces, encoder.most_positions or folder.max_pieces))
+        return Loaded(encoder, min(folder.max_pieces, encoder.most_positions or folder.max_pieces), computes)
     known, weights = _load_bert(folder, pieces)
     heads = known.deciding_heads
     if device.type == "cpu":
-        return Loaded(PackedEncoder(known, weights, heads, dtype, threads=threads), known.max_pieces)
-    return Loaded(CudaEncoder(known, weights, heads, dtype, device), known.max_pieces)
+        return Loaded(PackedEncoder(known, weights, heads, dtype, threads=threads), known.max_pieces, computes)
+    return Loaded(CudaEncoder(known, weights, heads, dtype, device), known.max_pieces, computes)
 
 
 def _load_int8(folder: TaggerFolder, threads: int, pieces: int) -> Loaded:
     known, weights = _load_bert(folder, pieces)
     heads = known.deciding_heads
     encoder: Encoder = Int8Encoder(known, weights, heads, threads=threads)
+    number_format = "int8"
     if not are_stored_as_int8(folder.path):  # rounding the weights costs about as many mentions as rounding the rows
         fine = PackedEncoder(known, weights, heads, torch.float32, threads=threads, tile=CLOSE_TILE)
         encoder = CloseCalls(encoder, fine, [len(head.tags) for head in heads])
-    return Loaded(encoder, known.max_pieces)
+        number_format = "int8, close calls in fp32,"
+    return Loaded(encoder, known.max_pieces, _in_words(number_format, torch.device("cpu"), threads))
 
 
 def _load_bert(folder: TaggerFolder, pieces: int) -> tuple[ModelFolder, dict[str, torch.Tensor]]:

@@ -43,8 +43,12 @@ def list_available(as_json: bool) -> None:
 @labels_option
 @json_option
 def info(name: str, labels: Path | None, as_json: bool) -> None:
-    """Load the annotator NAME and say what identifies it."""
-    facts = dataclasses.asdict(load_chosen(load_settings().annotate, name, labels).info)
+    """Load the annotator NAME and say what identifies it, and how it computes on this machine."""
+    annotator = load_chosen(load_settings().annotate, name, labels)
+    facts = dataclasses.asdict(annotator.info)
+    computes = getattr(annotator, "computes", None)  # a plugin's annotator need not say
+    if computes is not None:
+        facts["computes"] = computes
     if as_json:
         print_json(facts)
         return

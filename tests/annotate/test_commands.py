@@ -167,6 +167,13 @@ def test_a_usage_error_is_status_2(capsys: pytest.CaptureFixture[str]):
     assert status("train", "--recipe", "compact", "--out", "out", "--corpora", "nowhere") == 2
 
 
+def test_info_says_how_it_computes_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COMENTION_ANNOTATE__PRECISION", "fp32")
+    monkeypatch.setenv("COMENTION_ANNOTATE__THREADS", "1")
+    assert status("annotators", "info", "compact", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["computes"] == "fp32 on cpu, 1 thread"
+
+
 def test_annotators_are_listed_shown_and_tried(capsys: pytest.CaptureFixture[str]):
     assert status("annotators", "list", "--json") == 0
     assert "compact" in [annotator["name"] for annotator in json.loads(capsys.readouterr().out)]

@@ -267,6 +267,14 @@ def test_without_the_kernels_it_runs_otherwise_and_int8_is_refused(folder: Model
         load(folder.path, "int8")
 
 
+def test_it_says_how_it_computes_and_why_not_in_int8(folder: ModelFolder, without_library: None):
+    def computes(precision: str) -> str:
+        return BertAnnotator(folder, Compute(precision=precision, threads=2), name="int8", model="test").computes
+
+    assert computes("fp32") == "fp32 on cpu, 2 threads"
+    assert " on cpu, 2 threads; not in int8: comention was installed without a C compiler" in computes("auto")
+
+
 @needs_int8
 def test_sizes_that_the_kernels_do_not_take_are_refused(random_folder: Path):
     assert isinstance(load(random_folder, "auto"), PackedEncoder)
