@@ -76,7 +76,8 @@ def stages(recipe: Recipe) -> str:
             f"1. Names of a terminology ({', '.join(recipe.lexicon.types)}) in plain text: {fitted(recipe.lexicon)}."
         )
     if recipe.distillation is None:
-        said.append(f"{len(said) + 1}. The corpora: {fitted(recipe)}.")
+        runs = f", the mean of the weights of {recipe.runs} runs" if recipe.runs > 1 else ""
+        said.append(f"{len(said) + 1}. The corpora{runs}: {fitted(recipe)}.")
     else:
         teachers = recipe.distillation.teachers
         said.append(f"{len(said) + 1}. The corpora, {teachers} teachers from seeds of their own: {fitted(recipe)}.")

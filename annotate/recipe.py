@@ -122,6 +122,12 @@ class Recipe(FitRecipe):
     licence: str = ""
     notes: str = Field(default="", description="what was measured with it, in Markdown, for the model card")
     seed: int = 13
+    runs: int = Field(
+        default=1,
+        ge=1,
+        description="how often the base is fitted to the corpora, with the seeds from seed on; what is written is the mean "
+        "of the weights (Wortsman et al. 2022, Model soups)",
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1)
     max_pieces: int = Field(default=256, ge=8, description="the model's window, its two special tokens included")
     decides: str | dict[str, str] = Field(
@@ -148,6 +154,10 @@ class Recipe(FitRecipe):
                 raise ValueError(f"'decides' names {name!r}, but the heads are {', '.join(heads)}")
             if label not in heads[name].labels:
                 raise ValueError(f"'decides' gives {label} to the head {name}, which has {heads[name].labels}")
+        if self.runs > 1:
+            for stage in ("distillation", "refinement"):
+                if getattr(self, stage) is not None:
+                    raise ValueError(f"'runs' is for the corpora alone and goes without {stage!r}")
         if self.replacement is not None:
             known = {label for head in self.heads for label in head.labels}
             for label in self.replacement.names:

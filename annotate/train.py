@@ -8,13 +8,15 @@ The stages, each optional but the fitting itself:
    from different seeds, and
 4. a fresh model is fitted to what those teachers say, on average, of the corpora and of plain texts.
 
-A base of another architecture than BERT has stage 3 alone. With ``refinement`` there is one stage of another kind: a
-finished model of ours is fitted further to what larger models say of words.
+Without distillation, stage 3 may be several runs, of which the mean of the weights is kept. A base of another architecture
+than BERT has stage 3 alone. With ``refinement`` there is one stage of another kind: a finished model of ours is fitted
+further to what larger models say of words.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -237,12 +239,32 @@ class _Run:
     def learn(self) -> tuple[Tagger, list[float]]:
         """Take a base through the stages of the recipe; return the model and its losses."""
         if self._large is not None:
-            seeds = [self.recipe.seed]
-            return self._large, self._fit(self._large, self.gold_examples, self.recipe, seeds, "corpora")
+            return self._large, self._fit_runs(self._large)
         encoder = self.learn_names() if self.recipe.lexicon is not None else self._weights
         if self.recipe.distillation is not None:
             return self.distil(encoder)
-        return self.fit_corpora(encoder, [self.recipe.seed])
+        model = self._model(self.heads, encoder, [self.recipe.seed])
+        return model, self._fit_runs(model)
+
+    def _fit_runs(self, model: Tagger) -> list[float]:
+        """Fit a model to the corpora; where the recipe says so several times from where it is, to end with the mean of the
+        weights. Return the mean loss of each epoch.
+        """
+        recipe, examples = self.recipe, self.gold_examples
+        if recipe.runs == 1:
+            return self._fit(model, examples, recipe, [recipe.seed], "corpora")
+        learnt = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        start = {name: parameter.detach().clone() for name, parameter in learnt.items()}
+        total = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
+        losses = []
+        for run in range(recipe.runs):
+            stage = f"corpora, run {run + 1} of {recipe.runs}"
+            losses.append(self._fit(model, examples, recipe, [recipe.seed + run], stage))
+            with torch.no_grad():
+                for name, parameter in learnt.items():
+                    total[name] += parameter.to(total[name].device)
+                    parameter.copy_(start[name] if run + 1 < recipe.runs else total[name] / recipe.runs)
+        return [statistics.fmean(epoch) for epoch in zip(*losses, strict=True)]
 
     def learn_names(self) -> _Weights:
         """Fit the encoder to the names of a terminology in plain text, and return its weights."""

@@ -6,10 +6,12 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 
 from annotate.any_tagger import AnyTagger
 from annotate.corpora import AnnotatedSentence, load_corpus
@@ -122,6 +124,37 @@ def test_one_head_of_a_bert_base_in_the_layout_of_hugging_face_and_two(corpora: 
     train(recipe(epochs=1), base=base, corpora=corpora, out=tmp_path / "two", splitter=Whole())
     assert open_folder(tmp_path / "two" / "conditions").labels == ("Condition",)
     assert not (tmp_path / "two" / "config.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["mpnet", "bert"])
+def test_several_runs_from_one_start_become_the_mean_of_their_weights(
+    bases: Callable[[str], Path], corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    runs: list[tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]] = []
+
+    def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+    def watched(model: Any, *arguments: Any, **named: Any) -> list[float]:
+        before = weights(model)
+        losses = fit(model, *arguments, **named)
+        runs.append((before, weights(model)))
+        return losses
+
+    monkeypatch.setattr("annotate.train.fit", watched)
+    base = write_base(tmp_path / "base") if kind == "bert" else bases(kind)
+    plan = recipe(epochs=2, runs=3, heads=[recipe().heads[0].model_dump()])
+    report = train(plan, base=base, corpora=corpora, out=tmp_path / "out", splitter=Whole())
+    assert len(runs) == 3
+    assert len(report.epoch_losses) == 2
+    start, ends = runs[0][0], [after for _, after in runs]
+    assert all(torch.equal(before[name], start[name]) for before, _ in runs for name in start)
+    inner = next(name for name in start if name.replace("/", ".").endswith("layer.1.output.dense.weight"))
+    assert not torch.equal(ends[0][inner], ends[1][inner])
+    written = load_file(tmp_path / "out" / "model.safetensors")[inner.replace("/", ".").removeprefix("model.")]
+    mean = sum(after[inner] for after in ends) / 3
+    torch.testing.assert_close(written, mean.view(written.shape))
+    assert "the mean of the weights of 3 runs" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_window_begins_and_ends_with_the_pieces_that_the_base_was_trained_with(bases: Callable[[str], Path]):

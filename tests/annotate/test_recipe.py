@@ -43,6 +43,8 @@ def test_a_recipe_may_be_a_file(tmp_path: Path):
         (GOOD + "[refinement]\n", r"refinement\.sentences"),
         (GOOD + "[refinement]\nsentences = 1\n[distillation]\n", "goes without 'distillation'"),
         ('stored = "fp32"\n' + GOOD + "[refinement]\nsentences = 1\n", "store it as int8"),
+        ("runs = 0\n" + GOOD, "runs"),
+        ("runs = 2\n" + GOOD + "[distillation]\n", "'runs' is for the corpora alone and goes without 'distillation'"),
     ],
 )
 def test_an_unusable_recipe_is_refused_with_the_field(tmp_path: Path, content: str, message: str):
