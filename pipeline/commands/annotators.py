@@ -1,4 +1,4 @@
-"""``comention annotators``: list the annotators, look at one, try one and prove one."""
+"""``comention annotators``: list the annotators, look at one, try one, prove one, and average several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.terminal.console import json_option, print_json, stdout_console
 
 @click.group()
 def annotators() -> None:
-    """List the annotators, look at one, try or check one, and choose which one the views show."""
+    """List the annotators, look at one, try or check one, average several, and choose which one the views show."""
 
 
 @annotators.command("list")
@@ -112,6 +112,19 @@ def check(name: str, sentences: tuple[str, ...], labels: Path | None, no_threads
     if broken:
         click.echo(f"{name} breaks {len(broken)} of {len(findings)} parts of the contract", err=True)
         raise click.exceptions.Exit(1)
+
+
+@annotators.command()
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where to write the model folder."
+)
+def average(folders: tuple[Path, ...], out: Path) -> None:
+    """Write the mean of the weights of several models, each a FOLDER, that were trained from one base."""
+    from annotate.average import average_folders
+
+    average_folders(folders, out)
+    click.echo(f"{out}: the mean of {len(folders)} models", err=True)
 
 
 @annotators.command()
