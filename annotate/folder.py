@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 VOCABULARY, TOKENIZER_CONFIG = "vocab.txt", "tokenizer_config.json"
 OTHER_VOCABULARIES = ("vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model", "bpe.codes")
+SMALL_FILES = (
+    CONFIG, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, *OTHER_VOCABULARIES, "merges.txt", "special_tokens_map.json",
+    "added_tokens.json",
+)  # fmt: skip
+"""The files of a model folder that are not weights; no folder has all."""
 """What transformers makes a tokenizer of where there is no ``tokenizer.json``."""
 SPECIAL_PIECES = 2
 """[CLS] and [SEP], which stand around every window."""
@@ -155,7 +160,7 @@ class TaggerFolder:
         if self.commit is not None:
             return self.commit
         digest = hashlib.sha256()
-        for path in (*weight_files(self.path, allow_pickle=self.pickled), *tokenizer_files(self.path)):
+        for path in (*weight_files(self.path, allow_pickle=self.pickled), *_tokenizer_files(self.path)):
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         return digest.hexdigest()[:16]
@@ -226,7 +231,7 @@ def open_folder(
             say nothing (``LABEL_n``) is refused with the labels it has, unless the map says what they mean.
     """
     label_map = label_map or LabelMap()
-    tokenizer = [] if tokenizer_files(path) else [TOKENIZER]
+    tokenizer = [] if _tokenizer_files(path) else [TOKENIZER]
     weights = [] if weight_files(path, allow_pickle=True) else [WEIGHTS]
     missing = [*([] if (path / CONFIG).is_file() else [CONFIG]), *tokenizer, *weights]
     if missing:
@@ -335,7 +340,7 @@ def is_plain_bert(config: Mapping[str, Any]) -> bool:
     return form == ("bert", "gelu", "absolute") and not config.get("is_decoder")
 
 
-def tokenizer_files(path: Path) -> list[Path]:
+def _tokenizer_files(path: Path) -> list[Path]:
     """Return the file or files that the tokenizer is made of; none where there is no tokenizer."""
     for name in (TOKENIZER, VOCABULARY):
         if (path / name).is_file():

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from annotate.folder import CONFIG, OTHER_VOCABULARIES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY
+from annotate.folder import SMALL_FILES
 from annotate.labels import LabelMap
 from annotate.weights import PICKLED_WEIGHTS, WEIGHTS, WEIGHTS_INDEX
 from comention.errors import AnnotatorError
@@ -22,10 +22,6 @@ _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-_SMALL_FILES = (
-    CONFIG, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, *OTHER_VOCABULARIES, "merges.txt", "special_tokens_map.json",
-    "added_tokens.json",
-)  # fmt: skip
 _WEIGHTS = (WEIGHTS, WEIGHTS_INDEX, "model-*-of-*.safetensors")
 
 
@@ -98,14 +94,14 @@ def fetch_model(repository: str, revision: str | None = None, *, allow_pickle: b
                 f"{named} is not in the cache, and the hub cannot be reached: connect once, or give the path of a model folder"
             )
         return HubModel(path=cached, commit=cached.name)
-    patterns = [*_SMALL_FILES, *_WEIGHTS]
+    patterns = [*SMALL_FILES, *_WEIGHTS]
     if not {WEIGHTS, WEIGHTS_INDEX} & files and PICKLED_WEIGHTS in files:
         if not allow_pickle:
             raise AnnotatorError(
                 f"{named} has pickled weights only ({PICKLED_WEIGHTS}), which can run code when they are read: if you "
                 f"trust their author, set COMENTION_ANNOTATE__ALLOW_PICKLE=true, else find a revision with {WEIGHTS}"
             )
-        patterns = [*_SMALL_FILES, PICKLED_WEIGHTS]
+        patterns = [*SMALL_FILES, PICKLED_WEIGHTS]
     path = _download(repository, revision, named, patterns)
     return HubModel(path=path, commit=path.name)
 
@@ -121,7 +117,7 @@ def _find_cached(repository: str, revision: str | None) -> Path | None:
     try:
         return Path(
             snapshot_download(
-                repository, revision=revision, allow_patterns=[*_SMALL_FILES, *_WEIGHTS], local_files_only=True
+                repository, revision=revision, allow_patterns=[*SMALL_FILES, *_WEIGHTS], local_files_only=True
             )
         )
     except Exception:  # the library has several ways of saying so

@@ -3,8 +3,8 @@
    A product takes its weight as int8 with one scale for each output, and its input quantised row by row to eight bits with
    a scale and a zero point of the row's own. The largest values of a row, which would coarsen that scale for all the
    others, are taken out before and added to the result exactly: in the same columns of every row where a weight names
-   them, else wherever they are. Sums of integers do not depend on their order, and
-   everything else works row by row or window by window, so a window gives the same bits in any company.
+   them, else wherever they are. Sums of integers do not depend on their order, and everything else works row by row or
+   window by window, so a window gives the same bits in any company.
 
    All functions work on the caller's memory, hold no state and may run in any number of threads. */
 
@@ -250,7 +250,7 @@ static VNNI void finish_largest(const Linear *by, const Quantised *from, int64_t
     c = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 32), c), d = _mm512_fnmadd_ps(shift, _mm512_loadu_ps(of + 48), d);
     const float *const outliers = from->outliers[row];
     const int32_t *const places = from->places[row];
-    /* Four as a rule, and never fewer: these go without a branch. */
+    /* Four as a rule, and never fewer places, for keep_largest fills them up: these go without a branch. */
 #define ADD(number)                                                                                       \
     {                                                                                                     \
         const __m512 x = _mm512_set1_ps(outliers[number]);                                                \

@@ -42,7 +42,8 @@ def load_encoder(folder: TaggerFolder, settings: ComputeSettings, pieces: int) -
         if in_int8:
             return _load_int8(folder, threads, pieces)
         loaded = _load(folder, device, resolve_precision(settings.precision, device), threads, pieces)
-        meant = device.type == "cpu" and settings.precision == "auto" and are_stored_as_int8(folder.path)
+        is_bert = isinstance(folder, ModelFolder) and device.type == "cpu"
+        meant = is_bert and settings.precision == "auto" and (are_stored_as_int8(folder.path) or not has_amx())
         return loaded._replace(computes=f"{loaded.computes}; not in int8: {obstacle}") if meant else loaded
     except KeyError as error:
         raise AnnotatorError(f"the weights in {folder.path} have no tensor {error}") from None

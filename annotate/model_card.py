@@ -45,7 +45,7 @@ Licence: {recipe.licence or "not stated"}.
 {rows}
 
 {passes(recipe)}{stages(recipe)}
-Seed {recipe.seed}, {report.vocabulary:,} word pieces, windows of {recipe.max_pieces} pieces. Mean loss of each epoch of
+{seeds(recipe)}, {report.vocabulary:,} word pieces, windows of {recipe.max_pieces} pieces. Mean loss of each epoch of
 the last stage: {", ".join(f"{loss:.4f}" for loss in report.epoch_losses)}.
 {held_out(report)}"""
 
@@ -102,6 +102,11 @@ def fitted(recipe: FitRecipe) -> str:
         f"{epochs}, batches of {recipe.batch_sentences} sentences, learning rate {recipe.learning_rate:g}{heads}, "
         f"warm-up {recipe.warmup:g}, weight decay {recipe.weight_decay:g}"
     )
+
+
+def seeds(recipe: Recipe) -> str:
+    """Name the seed, or those of all runs."""
+    return f"Seed {recipe.seed}" if recipe.runs == 1 else f"Seeds {recipe.seed} to {recipe.seed + recipe.runs - 1}"
 
 
 def held_out(report: TrainingReport) -> str:

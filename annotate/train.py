@@ -289,9 +289,7 @@ class _Run:
         examples = build_examples(self._words, sentences, head, tuple(names), self._max_pieces)
         return head, pack_examples(examples, [head])
 
-    def fit_corpora(
-        self, encoder: _Weights, seeds: Sequence[int], stage: str = "corpora"
-    ) -> tuple[TrainableTagger, list[float]]:
+    def fit_corpora(self, encoder: _Weights, seeds: Sequence[int], stage: str) -> tuple[TrainableTagger, list[float]]:
         """Fit one member for each seed to the corpora; return them and the mean loss of each epoch."""
         model = self._model(self.heads, encoder, seeds)
         return model, self._fit(model, self.gold_examples, self.recipe, seeds, stage)

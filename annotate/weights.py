@@ -28,7 +28,7 @@ def weight_files(path: Path, *, allow_pickle: bool) -> list[Path]:
     if index.is_file():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise AnnotatorError(f"{index} is not an index of weights: {error}") from error
         missing = [name for name in names if not (path / name).is_file()]
         if missing:
@@ -61,6 +61,11 @@ def load_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, Tenso
     if not paths:
         raise AnnotatorError(f"the model folder {folder} has no {WEIGHTS}")
     stored = {_modern_name(name): tensor for path in paths for name, tensor in _load_tensors(path).items()}
+    for name, tensor in stored.items():
+        if tensor.dtype == torch.int8 and name + SCALE not in stored:
+            raise AnnotatorError(
+                f"the weights in {folder} have {name} as int8 without {name + SCALE}: unpack them first"
+            )
     return {
         name: tensor.float() * stored[name + SCALE][:, None] if tensor.dtype == torch.int8 else tensor.float()
         for name, tensor in stored.items()

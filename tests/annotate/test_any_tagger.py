@@ -154,7 +154,9 @@ def test_several_runs_from_one_start_become_the_mean_of_their_weights(
     written = load_file(tmp_path / "out" / "model.safetensors")[inner.replace("/", ".").removeprefix("model.")]
     mean = sum(after[inner] for after in ends) / 3
     torch.testing.assert_close(written, mean.view(written.shape))
-    assert "the mean of the weights of 3 runs" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "the mean of the weights of 3 runs" in card
+    assert "Seeds 13 to 15" in card
 
 
 def test_a_window_begins_and_ends_with_the_pieces_that_the_base_was_trained_with(bases: Callable[[str], Path]):

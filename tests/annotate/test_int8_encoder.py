@@ -279,12 +279,19 @@ def test_without_the_kernels_it_runs_otherwise_and_int8_is_refused(folder: Model
         load(folder.path, "int8")
 
 
-def test_it_says_how_it_computes_and_why_not_in_int8(folder: ModelFolder, without_library: None):
+def test_it_says_how_it_computes_and_why_not_in_int8(
+    folder: ModelFolder, without_library: None, monkeypatch: pytest.MonkeyPatch
+):
     def computes(precision: str) -> str:
         return BertAnnotator(folder, Compute(precision=precision, threads=2), name="int8", model="test").computes
 
     assert computes("fp32") == "fp32 on cpu, 2 threads"
-    assert " on cpu, 2 threads; not in int8: comention was installed without a C compiler" in computes("auto")
+    why = "; not in int8: comention was installed without a C compiler"
+    assert f" on cpu, 2 threads{why}" in computes("auto")
+    monkeypatch.setattr("annotate.loading.are_stored_as_int8", lambda _: False)
+    for amx in (False, True):
+        monkeypatch.setattr("annotate.loading.has_amx", lambda amx=amx: amx)
+        assert (why in computes("auto")) is not amx
 
 
 @needs_int8

@@ -44,6 +44,7 @@ def test_a_recipe_may_be_a_file(tmp_path: Path):
         (GOOD + "[refinement]\nsentences = 1\n[distillation]\n", "goes without 'distillation'"),
         ('stored = "fp32"\n' + GOOD + "[refinement]\nsentences = 1\n", "store it as int8"),
         ("runs = 0\n" + GOOD, "runs"),
+        ("runs = 2\n" + GOOD + "[refinement]\nsentences = 1\n", "goes without 'refinement'"),
         ("runs = 2\n" + GOOD + "[distillation]\n", "'runs' is for the corpora alone and goes without 'distillation'"),
     ],
 )
