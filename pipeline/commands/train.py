@@ -71,12 +71,13 @@ def train(
     The folder can be given wherever an annotator is named. In the layout of Hugging Face, several heads are a folder each:
     OUT/HEAD.
     """
+    from annotate.bases import find_base
     from annotate.corpora import load_corpus
     from annotate.evaluate import evaluate
     from annotate.guideline_heads import choose_trained
     from annotate.precision import usable_cores
     from annotate.recipe import load_recipe
-    from annotate.train import TrainingStep, find_base
+    from annotate.train import TrainingStep
     from annotate.train import train as fit
     from ingest.sentences import RuleSplitter
 
